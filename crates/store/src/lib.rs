@@ -1,1 +1,150 @@
-//! ringback-store
+//! The one door to the database: one verb per step of the path, each one transaction.
+//!
+//! Verbs read the callback and the facts about it, ask the pure core (`ringback_callbacks::lifecycle`)
+//! what is to happen, and write callback, attempt, agents and events together. No decision is made here
+//! and no transaction stays open while a phone rings. Two private twins implement [`Store`]; nothing
+//! outside can name one, and no function asks which it is talking to.
+
+mod error;
+mod orders;
+mod sqlite;
+
+pub use error::StoreError;
+pub use orders::*;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use ringback_callbacks::agent::{Agent, Presence};
+use ringback_callbacks::attempt::Attempt;
+use ringback_callbacks::callback::Callback;
+use ringback_callbacks::clock::Chance;
+use ringback_callbacks::customer::Customer;
+use ringback_callbacks::event::Event;
+use ringback_callbacks::ids::{AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId};
+use ringback_callbacks::interaction::{BodyKind, Interaction};
+use ringback_callbacks::queue::Queue;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Opens the store that `url` names: `sqlite:PATH`, or `sqlite::memory:` for tests. Migrations run first.
+pub async fn open(url: &str, options: OpenOptions, chance: Arc<dyn Chance>) -> Result<Arc<dyn Store>> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        return Ok(Arc::new(sqlite::open(path, options, chance).await?));
+    }
+    Err(StoreError::Configuration("the store's URL must begin with `sqlite:`".to_owned()))
+}
+
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ── the path ─────────────────────────────────────────────────────────────────────────────────
+
+    /// Stores a booking: customer found or made, callback, bodies, events and the answer to repeat for
+    /// its idempotency key, all in one transaction. Returns after the commit is on the disk.
+    async fn accept(&self, order: AcceptOrder) -> Result<Acceptance>;
+
+    /// Carries out one command on one callback (begin and settle of attempts, offers, cancel, move, …).
+    async fn apply(&self, order: ApplyOrder) -> Result<Applied>;
+
+    /// Everything the clock has made due: expiries, ended wrap-ups, retries; then, queue by queue, as
+    /// many claims as there are free agents or places. Returns what this node now holds, offered or
+    /// assigned; call again at once if `more` is set.
+    async fn claim_due(&self, order: ClaimOrder) -> Result<Claimed>;
+
+    /// The next moment at which the clock alone makes something happen.
+    async fn next_wake(&self) -> Result<Option<Timestamp>>;
+
+    /// Lengthens leases. Returns those that are not held any more: their work must stop.
+    async fn renew(&self, node: &NodeId, until: Timestamp, claims: Vec<HeldClaim>) -> Result<Vec<HeldClaim>>;
+
+    /// Takes over claims whose lease ran out, and those of an earlier run of the same node. What was in
+    /// the air comes with its attempt, so that legs left ringing can be ended before it is rescued.
+    async fn take_lapsed(&self, node: &NodeId, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Lapsed>>;
+
+    /// Remembers dialog identifiers of a live attempt. A late holder of an older claim changes nothing.
+    async fn note_legs(&self, tenant: &TenantId, attempt: AttemptId, fence: u64, legs: serde_json::Value) -> Result<()>;
+
+    /// Deletes what is past its time: idempotency answers, unfinished uploads.
+    async fn prune(&self, now: Timestamp) -> Result<u64>;
+
+    /// Tells of every commit, after it. A receiver that lags reads again what it cares about.
+    fn signals(&self) -> broadcast::Receiver<Signal>;
+
+    // ── reads ────────────────────────────────────────────────────────────────────────────────────
+
+    async fn callback(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<Callback>>;
+    async fn callbacks(&self, query: CallbackQuery) -> Result<Page<Callback>>;
+    async fn attempts(&self, tenant: &TenantId, callback: InteractionId) -> Result<Vec<Attempt>>;
+    /// A callback's events with `number` greater than `after`, in order.
+    async fn events(&self, tenant: &TenantId, callback: InteractionId, after: u32, limit: usize) -> Result<Vec<Event>>;
+    /// Events of the tenant with `seq` greater than `after`, in commit order without gaps.
+    async fn events_after(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>>;
+    /// The `seq` of the last event of all; 0 if there is none.
+    async fn last_event(&self) -> Result<i64>;
+    /// Numbers facts and customer for `why`: the guards asked again, now, without changing anything.
+    async fn guard_now(&self, tenant: &TenantId, callback: InteractionId, now: Timestamp) -> Result<Option<GuardAnswer>>;
+
+    // ── interactions of every kind ───────────────────────────────────────────────────────────────
+
+    /// Records an interaction of another kind (a call, a mail, a chat), so that callbacks can hang on it.
+    async fn record(&self, order: RecordOrder) -> Result<Interaction>;
+    async fn interaction(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<AnyInteraction>>;
+    async fn interactions(&self, query: InteractionQuery) -> Result<Page<AnyInteraction>>;
+
+    // ── bodies, in chunks, never whole in memory ─────────────────────────────────────────────────
+
+    /// Appends one chunk (at most [`BODY_CHUNK`] bytes) to an upload that nobody sees yet.
+    async fn append_body(&self, upload: Uuid, index: u32, bytes: Vec<u8>, now: Timestamp) -> Result<()>;
+    /// Puts a finished upload in the place of the body, in one transaction with its event.
+    async fn finish_body(&self, order: BodyOrder) -> Result<AnyInteraction>;
+    /// Forgets an upload that broke off.
+    async fn drop_body(&self, upload: Uuid) -> Result<()>;
+    /// Chunk number `index` of a body; `None` past its end.
+    async fn read_body(&self, tenant: &TenantId, id: InteractionId, kind: BodyKind, index: u32) -> Result<Option<Vec<u8>>>;
+
+    // ── queues ───────────────────────────────────────────────────────────────────────────────────
+
+    /// Creates or changes a queue. `expected` is the revision it must have (`Some(0)`: must not exist).
+    async fn put_queue(&self, queue: Queue, expected: Option<u64>) -> Result<Queue>;
+    async fn queue(&self, tenant: &TenantId, id: &QueueId) -> Result<Option<Queue>>;
+    async fn queues(&self, tenant: &TenantId) -> Result<Vec<Queue>>;
+    /// Waiting and running callbacks of a queue, by state name.
+    async fn queue_counts(&self, tenant: &TenantId, id: &QueueId) -> Result<Vec<(String, u64)>>;
+
+    // ── agents ───────────────────────────────────────────────────────────────────────────────────
+
+    async fn put_agent(&self, agent: Agent, expected: Option<u64>) -> Result<Agent>;
+    async fn agent(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>>;
+    async fn agents(&self, tenant: &TenantId) -> Result<Vec<Agent>>;
+    async fn set_presence(&self, tenant: &TenantId, id: AgentId, presence: Presence, now: Timestamp) -> Result<Agent>;
+    /// Refused while the agent has a callback in hand.
+    async fn remove_agent(&self, tenant: &TenantId, id: AgentId) -> Result<bool>;
+
+    // ── customers ────────────────────────────────────────────────────────────────────────────────
+
+    async fn customer(&self, tenant: &TenantId, id: &CustomerId) -> Result<Option<Customer>>;
+    async fn customer_by_contact(&self, tenant: &TenantId, contact: &str) -> Result<Option<Customer>>;
+    async fn customers(&self, query: CustomerQuery) -> Result<Page<Customer>>;
+    async fn put_customer(&self, customer: Customer, expected: Option<u64>) -> Result<Customer>;
+
+    // ── keys ─────────────────────────────────────────────────────────────────────────────────────
+
+    async fn put_key(&self, key: ApiKey) -> Result<()>;
+    async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>>;
+    async fn keys(&self) -> Result<Vec<ApiKey>>;
+    async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool>;
+
+    // ── operations ───────────────────────────────────────────────────────────────────────────────
+
+    /// Cheap proof that reading and writing work; for readiness.
+    async fn ping(&self) -> Result<()>;
+    /// Callbacks by tenant-less queue and state, for gauges.
+    async fn counts(&self) -> Result<Vec<StateCount>>;
+    /// Checks the database and every event chain.
+    async fn examine(&self) -> Result<Examination>;
+    /// Writes out what is gathered and closes. Verbs called later answer an error.
+    async fn close(&self);
+}

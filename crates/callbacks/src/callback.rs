@@ -1,0 +1,273 @@
+//! The stored request and all that became of it.
+
+use crate::contact::{Contact, ResponseType};
+use crate::guard::Guard;
+use crate::ids::{AgentId, QueueId};
+use crate::interaction::Interaction;
+use crate::outcome::{CallResult, Verdict};
+use crate::state::{Canceller, State};
+use crate::wire_time::stored;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A callback. Everything that decides about its future is here; attempts and events are its record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Callback {
+    pub interaction: Interaction,
+    pub queue: QueueId,
+    pub window: Window,
+    /// Contacts in order; `current` is the one tried next. Never empty.
+    pub contacts: Vec<ContactStep>,
+    pub current: usize,
+    /// IANA zone the customer stated.
+    pub time_zone: Option<String>,
+    /// The customer asked for that very hour: the guard of their night is lifted.
+    pub any_hour: bool,
+    /// 0 (lowest) to 100; 50 if never mentioned.
+    pub priority: u8,
+    pub promise: Promise,
+    pub callback_type: Option<i32>,
+    pub state: State,
+    /// The number of the last claim; every new claim gets the next.
+    pub fence: u64,
+    /// Attempts that counted.
+    pub attempts: u32,
+    /// Attempts placed, counted or not; the next is numbered one more.
+    pub placed: u32,
+    pub tries: Tries,
+    pub last_result: Option<CallResult>,
+    /// When the latest attempt began; the promise is judged by it.
+    #[serde(with = "stored::optional", default)]
+    pub last_attempt_at: Option<Timestamp>,
+    pub dn: Option<String>,
+    pub location: Option<String>,
+    pub server: Option<String>,
+    /// What holds it back just now.
+    pub held: Option<HeldBack>,
+    /// A cancellation that arrived while a call was being placed.
+    pub stop: Option<StopRequest>,
+    /// The agent's answer to an e-mail callback, until it is sent.
+    pub reply: Option<Reply>,
+    /// The last attempt may have got through: the next agent is told.
+    pub may_have_reached: bool,
+    /// Agents who declined or missed it lately; not offered to them again while others are free.
+    #[serde(default)]
+    pub passed_by: Vec<AgentId>,
+    pub revision: u64,
+    /// Events written so far, and the hash of the last.
+    pub events: u32,
+    pub last_hash: String,
+}
+
+impl Callback {
+    /// The contact to be tried next (or being tried).
+    pub fn contact(&self) -> &Contact {
+        &self.step().contact
+    }
+
+    pub fn response_type(&self) -> ResponseType {
+        self.step().response_type
+    }
+
+    fn step(&self) -> &ContactStep {
+        // `contacts` is never empty and `current` never past its end: kept by request.rs and decide.rs.
+        &self.contacts[self.current.min(self.contacts.len() - 1)]
+    }
+
+    /// The moment at which the clock alone makes something happen to it; `None` for ended callbacks.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        let end = self.window.end;
+        match &self.state {
+            State::Received => Some(self.interaction.created_at),
+            State::Scheduled { due, .. } => Some(end.map_or(*due, |end| end.min(*due))),
+            State::Queued { .. } | State::Transferred { .. } => end,
+            State::Offered { claim, .. }
+            | State::Assigned { claim, .. }
+            | State::Dialling { claim, .. }
+            | State::Talking { claim, .. } => Some(claim.until),
+            State::WrapUp { until, .. } => Some(*until),
+            State::Done { .. }
+            | State::Cancelled { .. }
+            | State::Exhausted { .. }
+            | State::Refused { .. }
+            | State::Failed { .. }
+            | State::Replaced { .. }
+            | State::Expired => None,
+        }
+    }
+}
+
+/// When it may be started, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    #[serde(with = "stored")]
+    pub start: Timestamp,
+    #[serde(with = "stored::optional", default)]
+    pub end: Option<Timestamp>,
+    /// Whether the customer named the end; else it is the queue's default.
+    #[serde(default)]
+    pub end_given: bool,
+}
+
+/// One way of reaching the customer, and after how many failed tries to move on to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContactStep {
+    pub response_type: ResponseType,
+    pub contact: Contact,
+    pub after_failures: Option<u32>,
+    /// Failed tries on this contact so far.
+    pub failures: u32,
+}
+
+/// Counted tries by kind since the contact was taken up; what the retry table looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tries {
+    pub busy: u32,
+    pub no_answer: u32,
+    pub machine: u32,
+    pub declined: u32,
+    pub unknown: u32,
+    /// Faults in a row; not counted against the customer, but the gap grows with them.
+    pub route_faults: u32,
+}
+
+impl Tries {
+    pub fn of(&self, verdict: Verdict) -> u32 {
+        match verdict {
+            Verdict::Busy => self.busy,
+            Verdict::NoAnswer => self.no_answer,
+            Verdict::Machine => self.machine,
+            Verdict::Declined => self.declined,
+            Verdict::Unknown => self.unknown,
+            Verdict::RouteFault => self.route_faults,
+            Verdict::Reached
+            | Verdict::Invalid
+            | Verdict::AgentFault
+            | Verdict::DoNotCall
+            | Verdict::Stopped => 0,
+        }
+    }
+
+    pub fn add(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Busy => self.busy += 1,
+            Verdict::NoAnswer => self.no_answer += 1,
+            Verdict::Machine => self.machine += 1,
+            Verdict::Declined => self.declined += 1,
+            Verdict::Unknown => self.unknown += 1,
+            Verdict::RouteFault => {
+                self.route_faults += 1;
+                return;
+            }
+            Verdict::Reached
+            | Verdict::Invalid
+            | Verdict::AgentFault
+            | Verdict::DoNotCall
+            | Verdict::Stopped => {}
+        }
+        self.route_faults = 0;
+    }
+}
+
+/// The window told to the customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promise {
+    #[serde(with = "stored")]
+    pub from: Timestamp,
+    #[serde(with = "stored")]
+    pub to: Timestamp,
+    pub state: PromiseState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromiseState {
+    Open,
+    Kept,
+    Late,
+    Broken,
+    /// Ended by the customer's own wish before it fell due.
+    Released,
+}
+
+impl PromiseState {
+    pub fn name(self) -> &'static str {
+        match self {
+            PromiseState::Open => "open",
+            PromiseState::Kept => "kept",
+            PromiseState::Late => "late",
+            PromiseState::Broken => "broken",
+            PromiseState::Released => "released",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    pub guard: Guard,
+    #[serde(with = "stored")]
+    pub since: Timestamp,
+    #[serde(with = "stored::optional", default)]
+    pub until: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopRequest {
+    pub by: Canceller,
+    pub reason: Option<String>,
+}
+
+/// What an agent wrote in answer to an e-mail callback.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    pub subject: String,
+    pub text: String,
+    pub html: Option<String>,
+}
+
+impl Reply {
+    /// Largest text or html, in bytes.
+    pub const MAX: usize = 512 * 1024;
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reply({} bytes)", self.text.len() + self.html.as_ref().map_or(0, String::len))
+    }
+}
+
+/// Contacts mask themselves whenever they are printed, so their stored form is written out here, in the open.
+#[derive(Serialize, Deserialize)]
+struct StoredStep {
+    response_type: ResponseType,
+    contact: String,
+    after_failures: Option<u32>,
+    #[serde(default)]
+    failures: u32,
+}
+
+impl Serialize for ContactStep {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        StoredStep {
+            response_type: self.response_type,
+            contact: self.contact.expose().to_owned(),
+            after_failures: self.after_failures,
+            failures: self.failures,
+        }
+        .serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for ContactStep {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let stored = StoredStep::deserialize(d)?;
+        let contact = Contact::parse(stored.response_type, &stored.contact, None)
+            .map_err(|error| serde::de::Error::custom(format!("stored contact: {error}")))?;
+        Ok(ContactStep {
+            response_type: stored.response_type,
+            contact,
+            after_failures: stored.after_failures,
+            failures: stored.failures,
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! What comes next: pure functions of callback, rules and now.
+
+use crate::callback::{Callback, Promise, PromiseState};
+use crate::guard::Facts;
+use crate::outcome::Verdict;
+use crate::state::State;
+use crate::wire_time::plus;
+use jiff::Timestamp;
+use ringback_scheduling::retry::{Kind, Retry};
+use std::time::Duration;
+
+/// What follows an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The customer was reached.
+    Reached,
+    /// Somebody cancelled while the call was being placed.
+    Cancelled,
+    /// Try the same contact again.
+    Retry(Timestamp),
+    /// Take up the next contact of the plan.
+    NextContact(Timestamp),
+    /// Back to the queue at once: the customer was never rung.
+    Requeue,
+    /// Tries and contacts are used up.
+    Exhausted,
+    /// The customer asks never to be called again.
+    NeverAgain,
+}
+
+/// A fault of ours is looked at again soon, but not in a tight circle.
+const AFTER_STOP: Duration = Duration::from_secs(5);
+
+/// Decides what an attempt's end means. `tries` already counts it.
+pub fn after_attempt(callback: &Callback, verdict: Verdict, facts: &Facts<'_>, now: Timestamp) -> Next {
+    if verdict == Verdict::Reached {
+        return Next::Reached;
+    }
+    if callback.stop.is_some() {
+        return Next::Cancelled;
+    }
+    let kind = match verdict {
+        Verdict::Reached => return Next::Reached,
+        Verdict::DoNotCall => return Next::NeverAgain,
+        Verdict::AgentFault => return Next::Requeue,
+        Verdict::Stopped => return Next::Retry(plus(now, AFTER_STOP)),
+        Verdict::Busy => Kind::Busy,
+        Verdict::NoAnswer => Kind::NoAnswer,
+        Verdict::Machine => Kind::Machine,
+        Verdict::Invalid => Kind::Invalid,
+        Verdict::Declined => Kind::Declined,
+        Verdict::RouteFault => Kind::RouteFault,
+        Verdict::Unknown => Kind::Unknown,
+    };
+    let step = &callback.contacts[callback.current.min(callback.contacts.len() - 1)];
+    let has_next = callback.current + 1 < callback.contacts.len();
+    if verdict.counts() && has_next && step.after_failures.is_some_and(|after| step.failures >= after) {
+        return Next::NextContact(now);
+    }
+    let table = &facts.queue.rules().retry;
+    match table.next_try(kind, callback.tries.of(verdict), callback.attempts, now, callback.window.end, facts.jitter) {
+        Retry::At(at) => Next::Retry(at),
+        // Total attempts are a promise not to pester: they bind across contacts too.
+        Retry::GiveUp(_) if has_next && callback.attempts < table.max_attempts => Next::NextContact(now),
+        Retry::GiveUp(_) => Next::Exhausted,
+    }
+}
+
+/// The promise given for a request whose first allowed moment is `first`.
+pub fn promise(first: Timestamp, end: Option<Timestamp>, facts: &Facts<'_>) -> Promise {
+    let within = plus(first, facts.queue.rules().promise_within.as_duration());
+    let to = end.map_or(within, |end| end.min(within));
+    Promise { from: first, to, state: PromiseState::Open }
+}
+
+/// What becomes of an open promise when a counted attempt that began at `began` has ended, or the callback has.
+pub fn judge_promise(promise: Promise, began: Option<Timestamp>, state: &State) -> PromiseState {
+    if promise.state != PromiseState::Open {
+        return promise.state;
+    }
+    if let Some(began) = began {
+        return if began <= promise.to { PromiseState::Kept } else { PromiseState::Late };
+    }
+    match state {
+        State::Cancelled { .. } | State::Replaced { .. } => PromiseState::Released,
+        State::Done { .. }
+        | State::Exhausted { .. }
+        | State::Refused { .. }
+        | State::Failed { .. }
+        | State::Expired => PromiseState::Broken,
+        State::Received
+        | State::Scheduled { .. }
+        | State::Queued { .. }
+        | State::Transferred { .. }
+        | State::Offered { .. }
+        | State::Assigned { .. }
+        | State::Dialling { .. }
+        | State::Talking { .. }
+        | State::WrapUp { .. } => PromiseState::Open,
+    }
+}
+
+/// Which waiting callback goes to which seat: callbacks come in queue order, owners' callbacks look for
+/// their owner first, and an agent who just passed on a callback gets it again only if nobody else is free.
+pub fn choose_agent<'a, A>(
+    callback: &Callback,
+    free: &'a [A],
+    id_of: impl Fn(&A) -> i64,
+) -> Option<&'a A> {
+    if let State::Transferred { to, .. } = &callback.state {
+        return free.iter().find(|agent| id_of(agent) == to.0);
+    }
+    let passed = |agent: &&A| callback.passed_by.iter().any(|id| id.0 == id_of(agent));
+    if let Some(owner) = callback.interaction.owner {
+        if let Some(agent) = free.iter().find(|agent| id_of(agent) == owner && !passed(agent)) {
+            return Some(agent);
+        }
+    }
+    free.iter().find(|agent| !passed(agent)).or_else(|| free.first())
+}

@@ -1,0 +1,299 @@
+//! What a callback waits in: hours, agents or a DN, routes and rules.
+
+use crate::contact::{DialRules, ResponseType};
+use crate::ids::{QueueId, TenantId};
+use crate::problem::Problems;
+use crate::wire_time::stored;
+use jiff::Timestamp;
+use ringback_scheduling::duration::Span;
+use ringback_scheduling::hours::{Hours, HoursConfig};
+use ringback_scheduling::permitted::PermittedHours;
+use ringback_scheduling::retry::RetryTable;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A queue as it is stored: its rules, and the two switches a supervisor throws in a hurry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Queue {
+    pub tenant: TenantId,
+    pub id: QueueId,
+    pub rules: QueueRules,
+    pub intake_paused: bool,
+    pub dialling_paused: bool,
+    /// A removed queue takes and dials nothing; callbacks left in it are refused for good.
+    pub removed: bool,
+    #[serde(with = "stored")]
+    pub created_at: Timestamp,
+    pub revision: u64,
+}
+
+/// Everything about a queue that an administrator writes. Unknown keys are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueRules {
+    /// Shown to people.
+    pub name: String,
+    pub hours: HoursConfig,
+    /// When customers may be rung, on their own clock.
+    #[serde(default)]
+    pub customer_hours: PermittedHours,
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// Who is rung first.
+    #[serde(default)]
+    pub leg_order: LegOrder,
+    /// Which numbers may be dialled. Nothing listed: nothing is dialled.
+    #[serde(default)]
+    pub dial: DialRules,
+    /// VoIP callbacks to loopback and private addresses; off, because a public form must not reach inside.
+    #[serde(default)]
+    pub allow_private_addresses: bool,
+    /// Route names in order, by response type.
+    #[serde(default)]
+    pub routes: Routes,
+    /// Caller id shown to customers, E.164; the route's own if absent.
+    #[serde(default)]
+    pub caller_id: Option<String>,
+    #[serde(default = "defaults::ring_agent")]
+    pub ring_agent: Span,
+    /// At least 25 s: answers still cluster at 18 to 22 s.
+    #[serde(default = "defaults::ring_customer")]
+    pub ring_customer: Span,
+    #[serde(default = "defaults::max_talk")]
+    pub max_talk: Span,
+    /// How long an agent may look at an offer.
+    #[serde(default = "defaults::offer")]
+    pub offer: Span,
+    #[serde(default = "defaults::wrap_up")]
+    pub wrap_up: Span,
+    /// How long an agent may write the answer of an e-mail callback.
+    #[serde(default = "defaults::reply")]
+    pub reply: Span,
+    #[serde(default)]
+    pub retry: RetryTable,
+    /// Calls placed to one number in any 24 hours, over all queues of the tenant.
+    #[serde(default = "defaults::calls_per_number")]
+    pub calls_per_number_per_day: u32,
+    /// The promise given when the request names no `end_time`: contact within this of the first allowed moment.
+    #[serde(default = "defaults::promise_within")]
+    pub promise_within: Span,
+    /// A request without `end_time` expires this long after `start_time`.
+    #[serde(default = "defaults::default_window")]
+    pub default_window: Span,
+    #[serde(default)]
+    pub categories: Vec<CategoryRule>,
+    #[serde(default)]
+    pub email: EmailRules,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Delivery {
+    /// Ringback's own roster and presence.
+    #[default]
+    Agents,
+    /// A queue or extension of the PBX; Ringback paces by `max_concurrent`.
+    Dn { dn: String, location: String, max_concurrent: u32 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegOrder {
+    /// No silent calls: a person is on the line before the customer's phone rings.
+    #[default]
+    AgentFirst,
+    CustomerFirst,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Routes {
+    #[serde(default)]
+    pub voice: Vec<String>,
+    #[serde(default)]
+    pub voip: Vec<String>,
+    #[serde(default)]
+    pub email: Vec<String>,
+}
+
+impl Routes {
+    pub fn of(&self, kind: ResponseType) -> &[String] {
+        match kind {
+            ResponseType::Voice => &self.voice,
+            ResponseType::VoIP => &self.voip,
+            ResponseType::Email => &self.email,
+        }
+    }
+}
+
+/// Sets the category of a request whose subject or text holds one of the keywords (case does not matter).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CategoryRule {
+    pub category: String,
+    pub keywords: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailRules {
+    /// `None`: an agent writes the answer.
+    #[serde(default)]
+    pub template: Option<EmailTemplate>,
+    /// Sender; the route's own if absent.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// E-mail callbacks answered at one time when a template is sent.
+    #[serde(default = "defaults::email_concurrent")]
+    pub max_concurrent: u32,
+}
+
+/// `{{subject}}`, `{{customer_name}}`, `{{queue}}` and `{{interaction_id}}` are filled in; in `html` they are escaped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailTemplate {
+    pub subject: String,
+    pub text: String,
+    #[serde(default)]
+    pub html: Option<String>,
+}
+
+mod defaults {
+    use super::Span;
+
+    pub fn ring_agent() -> Span {
+        Span::from_secs(20)
+    }
+    pub fn ring_customer() -> Span {
+        Span::from_secs(45)
+    }
+    pub fn max_talk() -> Span {
+        Span::from_secs(3600)
+    }
+    pub fn offer() -> Span {
+        Span::from_secs(20)
+    }
+    pub fn wrap_up() -> Span {
+        Span::from_secs(60)
+    }
+    pub fn reply() -> Span {
+        Span::from_secs(1800)
+    }
+    pub fn calls_per_number() -> u32 {
+        6
+    }
+    pub fn promise_within() -> Span {
+        Span::from_secs(3600)
+    }
+    pub fn default_window() -> Span {
+        Span::from_secs(24 * 3600)
+    }
+    pub fn email_concurrent() -> u32 {
+        4
+    }
+}
+
+/// A queue with its hours parsed once. `hours` is `None` when the stored rules cannot be read any more:
+/// then nothing is dialled, and the guard says so.
+#[derive(Clone, Debug)]
+pub struct QueueView {
+    pub queue: Queue,
+    pub hours: Option<Arc<Hours>>,
+}
+
+impl QueueView {
+    pub fn new(queue: Queue, now: Timestamp) -> Self {
+        let hours = Hours::new(&queue.rules.hours, now).ok().map(Arc::new);
+        QueueView { queue, hours }
+    }
+
+    pub fn rules(&self) -> &QueueRules {
+        &self.queue.rules
+    }
+}
+
+impl QueueRules {
+    /// Every broken rule at once; run before a queue is stored.
+    pub fn check(&self, now: Timestamp) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        if self.name.trim().is_empty() || self.name.len() > 200 {
+            problems.add("name", "length", "must have 1 to 200 characters");
+        }
+        if let Err(error) = Hours::new(&self.hours, now) {
+            problems.add(format!("hours.{}", error.field()), "hours", error.to_string());
+        }
+        if let Delivery::Dn { dn, location, max_concurrent } = &self.delivery {
+            if !is_dn(dn) {
+                problems.add("delivery.dn", "dn", "must be an extension, a user name or a SIP URI without spaces");
+            }
+            if location.is_empty() || location.len() > 100 {
+                problems.add("delivery.location", "length", "must name the route (switch) the DN belongs to");
+            }
+            if !(1..=10_000).contains(max_concurrent) {
+                problems.add("delivery.max_concurrent", "range", "must be between 1 and 10000");
+            }
+        }
+        for (field, span, low, high) in [
+            ("ring_agent", self.ring_agent, 1, 180),
+            ("ring_customer", self.ring_customer, 1, 180),
+            ("max_talk", self.max_talk, 1, 4 * 3600),
+            ("offer", self.offer, 1, 3600),
+            ("wrap_up", self.wrap_up, 0, 3600),
+            ("reply", self.reply, 1, 24 * 3600),
+            ("promise_within", self.promise_within, 1, 30 * 24 * 3600),
+            ("default_window", self.default_window, 1, 366 * 24 * 3600),
+        ] {
+            if !(low..=high).contains(&span.as_secs()) {
+                problems.add(field, "range", format!("must be between {low} and {high} seconds"));
+            }
+        }
+        if !(1..=100).contains(&self.calls_per_number_per_day) {
+            problems.add("calls_per_number_per_day", "range", "must be between 1 and 100");
+        }
+        for (index, rule) in self.categories.iter().enumerate() {
+            if rule.category.is_empty() || rule.category.len() > 64 {
+                problems.add(format!("categories[{index}].category"), "length", "must have 1 to 64 characters");
+            }
+            if rule.keywords.is_empty() || rule.keywords.iter().any(|k| k.trim().is_empty() || k.len() > 100) {
+                problems.add(format!("categories[{index}].keywords"), "keywords", "must hold words of 1 to 100 characters");
+            }
+        }
+        if self.categories.len() > 100 {
+            problems.add("categories", "length", "at most 100 rules");
+        }
+        for (field, routes) in [
+            ("routes.voice", &self.routes.voice),
+            ("routes.voip", &self.routes.voip),
+            ("routes.email", &self.routes.email),
+        ] {
+            if routes.len() > 16 || routes.iter().any(|r| r.is_empty() || r.len() > 100) {
+                problems.add(field, "length", "at most 16 routes, each with a name of 1 to 100 characters");
+            }
+        }
+        if let Some(template) = &self.email.template {
+            if template.subject.is_empty() || template.subject.chars().any(char::is_control) || template.subject.len() > 500 {
+                problems.add("email.template.subject", "subject", "must be one line of 1 to 500 characters");
+            }
+            if template.text.len() > 100_000 || template.html.as_ref().is_some_and(|h| h.len() > 500_000) {
+                problems.add("email.template", "length", "text at most 100000 bytes, html at most 500000");
+            }
+        }
+        problems.into_result()
+    }
+
+    /// The category that the keyword rules give, first rule first.
+    pub fn categorise(&self, subject: Option<&str>, text: Option<&str>) -> Option<String> {
+        let words = format!("{}\n{}", subject.unwrap_or(""), text.unwrap_or("")).to_lowercase();
+        self.categories
+            .iter()
+            .find(|rule| rule.keywords.iter().any(|keyword| words.contains(&keyword.to_lowercase())))
+            .map(|rule| rule.category.clone())
+    }
+}
+
+/// A directory number is configuration, never request data; still, nothing may smuggle a header.
+pub fn is_dn(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.@:;=*#[]".contains(c))
+}

@@ -1,0 +1,353 @@
+//! What the store's verbs are told and what they answer.
+
+use jiff::Timestamp;
+use ringback_callbacks::attempt::Attempt;
+use ringback_callbacks::callback::Callback;
+use ringback_callbacks::event::Actor;
+use ringback_callbacks::guard::Held;
+use ringback_callbacks::ids::{AgentId, CustomerId, InteractionId, NodeId, QueueId, TenantId};
+use ringback_callbacks::interaction::{BodyKind, EntityType, Interaction};
+use ringback_callbacks::lifecycle::Command;
+use ringback_callbacks::request::NewCallback;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Largest chunk of a body, in bytes.
+pub const BODY_CHUNK: usize = 256 * 1024;
+
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Read-only connections beside the one writer.
+    pub readers: usize,
+    /// Jobs that may wait for the writer before callers are told to come back.
+    pub write_queue: usize,
+    /// Jobs gathered into one commit at most.
+    pub group: usize,
+    /// How long an idempotent answer is kept.
+    pub idempotency_kept: Duration,
+    /// Where temporary files may go; `None`: the system's own place.
+    pub temp: Option<PathBuf>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        OpenOptions {
+            readers: 3,
+            write_queue: 4096,
+            group: 256,
+            idempotency_kept: Duration::from_secs(48 * 3600),
+            temp: None,
+        }
+    }
+}
+
+/// Makes the answer that will be given again for the same key, from the callback as it was committed.
+pub type Render = Box<dyn FnOnce(&Callback) -> StoredAnswer + Send>;
+
+/// A request that may be repeated.
+pub struct Idempotent {
+    /// Who asks: keys of different applications never meet.
+    pub application: i64,
+    pub key: String,
+    /// SHA-256 of method, path and body.
+    pub fingerprint: [u8; 32],
+    pub render: Render,
+}
+
+impl fmt::Debug for Idempotent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idempotent").field("application", &self.application).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAnswer {
+    pub status: u16,
+    /// Only headers that belong to the answer itself (`Location`, `ETag`, `Content-Type`).
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+#[derive(Debug)]
+pub struct AcceptOrder {
+    pub tenant: TenantId,
+    pub id: InteractionId,
+    pub new: NewCallback,
+    pub actor: Actor,
+    pub now: Timestamp,
+    pub idempotent: Option<Idempotent>,
+    /// Only ask; write nothing.
+    pub dry_run: bool,
+}
+
+#[derive(Debug)]
+pub enum Acceptance {
+    New(Box<Callback>, Option<StoredAnswer>),
+    /// The key was seen before: this is what was answered then.
+    Repeated(StoredAnswer),
+}
+
+#[derive(Debug)]
+pub struct ApplyOrder {
+    pub tenant: TenantId,
+    pub callback: InteractionId,
+    pub command: Command,
+    pub actor: Actor,
+    /// From `If-Match`.
+    pub expected: Option<u64>,
+    pub now: Timestamp,
+    pub idempotent: Option<Idempotent>,
+}
+
+impl ApplyOrder {
+    /// A command of the server's own clockwork.
+    pub fn system(tenant: TenantId, callback: InteractionId, command: Command, now: Timestamp) -> Self {
+        ApplyOrder { tenant, callback, command, actor: Actor::System, expected: None, now, idempotent: None }
+    }
+}
+
+#[derive(Debug)]
+pub enum Applied {
+    Done(Box<Callback>, Option<StoredAnswer>),
+    Repeated(StoredAnswer),
+}
+
+impl Applied {
+    /// The callback after the command; `None` if this was a repetition.
+    pub fn callback(self) -> Option<Callback> {
+        match self {
+            Applied::Done(callback, _) => Some(*callback),
+            Applied::Repeated(_) => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct ClaimOrder {
+    pub node: NodeId,
+    pub now: Timestamp,
+    pub lease: Duration,
+    /// Callbacks touched in one transaction at most, so that intake is never kept waiting.
+    pub limit: usize,
+    /// Claims this node may still take on.
+    pub places: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Claimed {
+    pub callbacks: Vec<Callback>,
+    /// The limit was reached: call again at once.
+    pub more: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeldClaim {
+    pub tenant: TenantId,
+    pub callback: InteractionId,
+    pub fence: u64,
+}
+
+/// A claim taken over, with what was in the air.
+#[derive(Clone, Debug)]
+pub struct Lapsed {
+    pub callback: Callback,
+    pub attempt: Option<Attempt>,
+}
+
+/// What a commit touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    Callback { tenant: TenantId, id: InteractionId, queue: QueueId },
+    /// An agent became free, changed presence or queues.
+    Agent { tenant: TenantId, id: AgentId },
+    /// Rules or switches changed.
+    Queue { tenant: TenantId, id: QueueId },
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct CallbackQuery {
+    pub tenant: TenantId,
+    pub queue: Option<QueueId>,
+    /// `callback_status` values; empty: all.
+    pub callback_status: Vec<i32>,
+    /// `status` values; empty: all.
+    pub status: Vec<i32>,
+    pub customer: Option<CustomerId>,
+    /// Canonical contact of any step of the plan.
+    pub contact: Option<String>,
+    pub owner: Option<i64>,
+    /// Callbacks an agent has in hand (offered, taken, talking, wrapping up).
+    pub agent: Option<AgentId>,
+    pub thread: Option<String>,
+    pub parent: Option<InteractionId>,
+    pub external_id: Option<String>,
+    /// `start_time` at or after / before.
+    pub start_from: Option<Timestamp>,
+    pub start_before: Option<Timestamp>,
+    pub created_from: Option<Timestamp>,
+    pub created_before: Option<Timestamp>,
+    /// Words found in subject, category, external id, udata values; case does not matter.
+    pub text: Option<String>,
+    pub after: Option<Cursor>,
+    pub limit: usize,
+}
+
+/// Newest first; the cursor is the last row of the page before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub created_ms: i64,
+    pub id: InteractionId,
+}
+
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<Cursor>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct InteractionQuery {
+    pub tenant: TenantId,
+    pub customer: Option<CustomerId>,
+    pub thread: Option<String>,
+    pub parent: Option<InteractionId>,
+    pub external_id: Option<String>,
+    pub entity_type: Option<EntityType>,
+    pub after: Option<Cursor>,
+    pub limit: usize,
+}
+
+/// An interaction of any kind.
+#[derive(Clone, Debug)]
+pub enum AnyInteraction {
+    Callback(Box<Callback>),
+    Other(Box<RecordedInteraction>),
+}
+
+impl AnyInteraction {
+    pub fn interaction(&self) -> &Interaction {
+        match self {
+            AnyInteraction::Callback(callback) => &callback.interaction,
+            AnyInteraction::Other(other) => &other.interaction,
+        }
+    }
+}
+
+/// An interaction that is not a callback: its `status` is as it was recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedInteraction {
+    pub interaction: Interaction,
+    pub status: i32,
+    pub revision: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct RecordOrder {
+    pub interaction: Interaction,
+    pub status: i32,
+    pub actor: Actor,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub struct BodyOrder {
+    pub tenant: TenantId,
+    pub id: InteractionId,
+    pub kind: BodyKind,
+    pub mime: String,
+    pub size: u64,
+    pub upload: Uuid,
+    pub actor: Actor,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub struct CustomerQuery {
+    pub tenant: TenantId,
+    /// Part of name or id.
+    pub text: Option<String>,
+    /// Customer ids greater than this.
+    pub after: Option<CustomerId>,
+    pub limit: usize,
+}
+
+/// The guards' answer for one callback at one moment.
+#[derive(Clone, Debug)]
+pub struct GuardAnswer {
+    pub callback: Callback,
+    /// `None`: nothing forbids dialling now.
+    pub held: Option<Held>,
+    /// Free agents (or places) of its queue just now.
+    pub free_seats: u64,
+    /// Callbacks of the queue that come before it.
+    pub ahead: u64,
+}
+
+/// A key of an application: only its hash is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    pub id: Uuid,
+    pub tenant: TenantId,
+    pub name: String,
+    /// SHA-256 of the key.
+    pub hash: [u8; 32],
+    /// Becomes `creator_app_id`.
+    pub application: i64,
+    pub scopes: Vec<Scope>,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Read callbacks, interactions, customers, queues and agents.
+    Read,
+    /// Book, change and cancel callbacks; write interactions, bodies and customers.
+    Write,
+    /// Act as an agent: presence, offers, dispositions, replies.
+    Agent,
+    /// Queues, agents, keys.
+    Admin,
+}
+
+impl Scope {
+    pub const ALL: [Scope; 4] = [Scope::Read, Scope::Write, Scope::Agent, Scope::Admin];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Write => "write",
+            Scope::Agent => "agent",
+            Scope::Admin => "admin",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == text)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateCount {
+    pub queue: QueueId,
+    pub state: String,
+    pub count: u64,
+}
+
+/// What `doctor` learned.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Examination {
+    pub backend: String,
+    pub schema_version: u32,
+    pub callbacks: u64,
+    pub events: u64,
+    pub chains_checked: u64,
+    /// Faults found, in plain words; empty means healthy.
+    pub faults: Vec<String>,
+}
