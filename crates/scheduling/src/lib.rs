@@ -1,1 +1,19 @@
-//! ringback-scheduling
+//! Time and limits: when is a place open, when may a person be rung, when is the next try.
+//!
+//! Pure: no clock, no network, no database, and nothing here has ever heard of a callback. The
+//! time of day and the randomness are handed in. (Time zone data comes from the machine's tz
+//! database where there is one, and otherwise from the copy built in.)
+
+pub mod duration;
+pub mod hours;
+pub mod limits;
+pub mod permitted;
+pub mod retry;
+pub mod zone;
+
+pub use duration::Span;
+pub use hours::{Exception, HolidayConfig, Hours, HoursConfig, HoursError, HoursFault, HoursState};
+pub use limits::{DailyLimit, Pace, PaceRate};
+pub use permitted::{PermittedHours, Until, permitted_at};
+pub use retry::{GiveUp, Retry, RetryKind, RetryRule, RetryTable};
+pub use zone::{LocalTime, Zone};
