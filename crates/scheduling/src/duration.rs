@@ -41,11 +41,11 @@ impl Span {
         self.seconds == 0
     }
 
-    pub const fn to_std(self) -> std::time::Duration {
+    pub const fn as_duration(self) -> std::time::Duration {
         std::time::Duration::from_secs(self.seconds as u64)
     }
 
-    pub const fn to_signed(self) -> jiff::SignedDuration {
+    pub const fn as_signed(self) -> jiff::SignedDuration {
         jiff::SignedDuration::from_secs(self.seconds as i64)
     }
 

@@ -15,5 +15,5 @@ pub use duration::Span;
 pub use hours::{Exception, HolidayConfig, Hours, HoursConfig, HoursError, HoursFault, HoursState};
 pub use limits::{DailyLimit, Pace, PaceRate};
 pub use permitted::{PermittedHours, Until, permitted_at};
-pub use retry::{GiveUp, Retry, RetryKind, RetryRule, RetryTable};
+pub use retry::{GiveUp, Retry, RetryRule, RetryTable};
 pub use zone::{LocalTime, Zone};

@@ -63,6 +63,16 @@ pub enum Until {
     NoZone,
 }
 
+impl Until {
+    /// The instant, or `fallback` where there is none: when to look again.
+    pub fn or(self, fallback: Timestamp) -> Timestamp {
+        match self {
+            Until::At(instant) => instant,
+            Until::Never | Until::NoZone => fallback,
+        }
+    }
+}
+
 /// Whether a person may be rung now.
 ///
 /// A number often belongs to one of several zones, and nobody can tell which. Then a call is

@@ -8,7 +8,7 @@ use crate::duration::Span;
 /// How a try ended, as far as trying again is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RetryKind {
+pub enum Kind {
     /// Engaged: somebody is there, a few minutes help.
     Busy,
     /// It rang, and nobody answered.
@@ -142,31 +142,31 @@ impl GiveUp {
 }
 
 impl RetryTable {
-    pub const fn rule(&self, kind: RetryKind) -> &RetryRule {
+    pub const fn rule(&self, kind: Kind) -> &RetryRule {
         match kind {
-            RetryKind::Busy => &self.busy,
-            RetryKind::NoAnswer => &self.no_answer,
-            RetryKind::Machine => &self.machine,
-            RetryKind::Deferred => &self.deferred,
-            RetryKind::RouteFault => &self.route_fault,
-            RetryKind::Unknown => &self.unknown,
-            RetryKind::Declined => &self.declined,
-            RetryKind::Invalid => &self.invalid,
+            Kind::Busy => &self.busy,
+            Kind::NoAnswer => &self.no_answer,
+            Kind::Machine => &self.machine,
+            Kind::Deferred => &self.deferred,
+            Kind::RouteFault => &self.route_fault,
+            Kind::Unknown => &self.unknown,
+            Kind::Declined => &self.declined,
+            Kind::Invalid => &self.invalid,
         }
     }
 
     /// Whether a try that ended this way counts against the person's tries. Faults of our own way
     /// out never do.
-    pub const fn counts(&self, kind: RetryKind) -> bool {
+    pub const fn counts(&self, kind: Kind) -> bool {
         match kind {
-            RetryKind::RouteFault => false,
-            RetryKind::Busy
-            | RetryKind::NoAnswer
-            | RetryKind::Machine
-            | RetryKind::Deferred
-            | RetryKind::Unknown
-            | RetryKind::Declined
-            | RetryKind::Invalid => true,
+            Kind::RouteFault => false,
+            Kind::Busy
+            | Kind::NoAnswer
+            | Kind::Machine
+            | Kind::Deferred
+            | Kind::Unknown
+            | Kind::Declined
+            | Kind::Invalid => true,
         }
     }
 
@@ -178,7 +178,7 @@ impl RetryTable {
     /// known here: they may put the next try later still.
     pub fn next_try(
         &self,
-        kind: RetryKind,
+        kind: Kind,
         tries_of_this_kind: u32,
         total_counted: u32,
         now: Timestamp,
@@ -198,7 +198,7 @@ impl RetryTable {
         let wait = rule.wait(tries_of_this_kind);
         // A time beyond the calendar can only come from a clock that is wrong, and waiting for it
         // would be waiting for ever.
-        let Ok(earliest) = now.checked_add(wait.to_signed()) else {
+        let Ok(earliest) = now.checked_add(wait.as_signed()) else {
             return Retry::GiveUp(GiveUp::WindowEnds);
         };
         let spread_out = earliest
@@ -296,15 +296,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KINDS: [RetryKind; 8] = [
-        RetryKind::Busy,
-        RetryKind::NoAnswer,
-        RetryKind::Machine,
-        RetryKind::Deferred,
-        RetryKind::RouteFault,
-        RetryKind::Unknown,
-        RetryKind::Declined,
-        RetryKind::Invalid,
+    const KINDS: [Kind; 8] = [
+        Kind::Busy,
+        Kind::NoAnswer,
+        Kind::Machine,
+        Kind::Deferred,
+        Kind::RouteFault,
+        Kind::Unknown,
+        Kind::Declined,
+        Kind::Invalid,
     ];
 
     fn at(text: &str) -> Timestamp {
@@ -318,32 +318,27 @@ mod tests {
         let give_up = Retry::GiveUp;
         // kind, tries of the kind, tries in all, what follows
         let cases = [
-            (RetryKind::Busy, 1, 1, in_minutes(5)),
-            (RetryKind::Busy, 3, 3, in_minutes(5)),
-            (RetryKind::Busy, 4, 4, give_up(GiveUp::KindExhausted)),
-            (RetryKind::NoAnswer, 1, 1, in_minutes(30)),
-            (RetryKind::NoAnswer, 3, 5, in_minutes(30)),
-            (
-                RetryKind::NoAnswer,
-                3,
-                6,
-                give_up(GiveUp::AttemptsExhausted),
-            ),
-            (RetryKind::NoAnswer, 4, 4, give_up(GiveUp::KindExhausted)),
-            (RetryKind::Machine, 2, 2, in_minutes(60)),
-            (RetryKind::Machine, 3, 3, give_up(GiveUp::KindExhausted)),
-            (RetryKind::Deferred, 1, 1, in_minutes(15)),
-            (RetryKind::Deferred, 4, 4, in_minutes(120)),
-            (RetryKind::Deferred, 5, 5, in_minutes(240)),
-            (RetryKind::RouteFault, 1, 0, in_minutes(1)),
-            (RetryKind::RouteFault, 2, 0, in_minutes(2)),
-            (RetryKind::RouteFault, 5, 0, in_minutes(15)),
-            (RetryKind::RouteFault, 60, 0, in_minutes(15)),
-            (RetryKind::RouteFault, 61, 0, give_up(GiveUp::KindExhausted)),
-            (RetryKind::Unknown, 1, 1, in_minutes(30)),
-            (RetryKind::Unknown, 2, 2, give_up(GiveUp::KindExhausted)),
-            (RetryKind::Declined, 1, 1, give_up(GiveUp::Final)),
-            (RetryKind::Invalid, 1, 1, give_up(GiveUp::Final)),
+            (Kind::Busy, 1, 1, in_minutes(5)),
+            (Kind::Busy, 3, 3, in_minutes(5)),
+            (Kind::Busy, 4, 4, give_up(GiveUp::KindExhausted)),
+            (Kind::NoAnswer, 1, 1, in_minutes(30)),
+            (Kind::NoAnswer, 3, 5, in_minutes(30)),
+            (Kind::NoAnswer, 3, 6, give_up(GiveUp::AttemptsExhausted)),
+            (Kind::NoAnswer, 4, 4, give_up(GiveUp::KindExhausted)),
+            (Kind::Machine, 2, 2, in_minutes(60)),
+            (Kind::Machine, 3, 3, give_up(GiveUp::KindExhausted)),
+            (Kind::Deferred, 1, 1, in_minutes(15)),
+            (Kind::Deferred, 4, 4, in_minutes(120)),
+            (Kind::Deferred, 5, 5, in_minutes(240)),
+            (Kind::RouteFault, 1, 0, in_minutes(1)),
+            (Kind::RouteFault, 2, 0, in_minutes(2)),
+            (Kind::RouteFault, 5, 0, in_minutes(15)),
+            (Kind::RouteFault, 60, 0, in_minutes(15)),
+            (Kind::RouteFault, 61, 0, give_up(GiveUp::KindExhausted)),
+            (Kind::Unknown, 1, 1, in_minutes(30)),
+            (Kind::Unknown, 2, 2, give_up(GiveUp::KindExhausted)),
+            (Kind::Declined, 1, 1, give_up(GiveUp::Final)),
+            (Kind::Invalid, 1, 1, give_up(GiveUp::Final)),
         ];
         for (kind, of_kind, in_all, expected) in cases {
             let table = RetryTable::default();
@@ -360,7 +355,7 @@ mod tests {
         let table = RetryTable::default();
         let now = at("2026-03-09T14:00:00Z");
         let follow =
-            |end: &str, jitter| table.next_try(RetryKind::Busy, 1, 1, now, Some(at(end)), jitter);
+            |end: &str, jitter| table.next_try(Kind::Busy, 1, 1, now, Some(at(end)), jitter);
         assert_eq!(
             follow("2026-03-09T14:05:00Z", 0.0),
             Retry::GiveUp(GiveUp::WindowEnds)
@@ -384,11 +379,7 @@ mod tests {
     fn only_route_faults_do_not_count() {
         let table = RetryTable::default();
         for kind in KINDS {
-            assert_eq!(
-                table.counts(kind),
-                kind != RetryKind::RouteFault,
-                "{kind:?}"
-            );
+            assert_eq!(table.counts(kind), kind != Kind::RouteFault, "{kind:?}");
         }
     }
 
@@ -443,7 +434,7 @@ mod tests {
             let end = window.map(|s| now + jiff::SignedDuration::from_secs(s));
             match table.next_try(kind, of_kind, in_all, now, end, jitter) {
                 Retry::At(when) => {
-                    prop_assert!(when >= now + table.rule(kind).after.to_signed());
+                    prop_assert!(when >= now + table.rule(kind).after.as_signed());
                     prop_assert!(end.is_none_or(|end| when < end));
                     prop_assert!(of_kind <= table.rule(kind).times);
                     prop_assert!(in_all < table.max_attempts);

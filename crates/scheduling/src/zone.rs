@@ -104,6 +104,11 @@ impl<'de> Deserialize<'de> for Zone {
     }
 }
 
+/// The zone of this name; see [`Zone::parse`].
+pub fn parse(name: &str) -> Result<Zone, ZoneError> {
+    Zone::parse(name)
+}
+
 /// Why a text is not a time zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ZoneError {
