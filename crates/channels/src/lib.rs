@@ -1,1 +1,61 @@
-//! ringback-channels
+//! Ways of reaching a person. A channel takes an order and returns an outcome: busy and unanswered are
+//! results, not errors. Each channel owns its wire words; here are only ours.
+
+pub mod fake;
+pub mod order;
+pub mod sip;
+pub mod smtp;
+
+pub use order::{Mail, Near, Order, Progress, Readiness, RouteHealth};
+
+use async_trait::async_trait;
+use ringback_callbacks::contact::ResponseType;
+use ringback_callbacks::outcome::Outcome;
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+#[async_trait]
+pub trait Channel: Send + Sync + 'static {
+    /// `sip`, `smtp`, …
+    fn name(&self) -> &'static str;
+
+    /// Whether this channel serves a response type at all.
+    fn serves(&self, response_type: ResponseType) -> bool;
+
+    /// May an order over these routes be placed now? Cheap, and asked before the attempt is recorded:
+    /// a dead or full route holds the callback back and is not a try.
+    fn readiness(&self, order: &Order) -> Readiness;
+
+    /// The identifiers under which the attempt will be known outside, made before anything leaves, so
+    /// that they are stored with the attempt and a restarted node can end what it left.
+    fn prepare(&self, order: &Order) -> Value;
+
+    /// Places the order and stays until it is over. Progress goes out in order; `stop` ends it early.
+    /// Always returns: every wait inside has a limit.
+    async fn attempt(&self, order: Order, progress: mpsc::Sender<Progress>, stop: CancellationToken) -> Outcome;
+
+    /// After a crash: ends whatever these identifiers left at the peers, and says what was learned.
+    /// `None`: nobody can say.
+    async fn end_orphan(&self, order_legs: Value) -> Option<Outcome>;
+
+    fn routes(&self) -> Vec<RouteHealth>;
+
+    /// Stops background work (pings, listeners).
+    async fn shutdown(&self);
+}
+
+/// The channels of one server, found by response type.
+#[derive(Clone, Default)]
+pub struct Channels(pub Vec<Arc<dyn Channel>>);
+
+impl Channels {
+    pub fn serving(&self, response_type: ResponseType) -> Option<Arc<dyn Channel>> {
+        self.0.iter().find(|channel| channel.serves(response_type)).cloned()
+    }
+
+    pub fn named(&self, name: &str) -> Option<Arc<dyn Channel>> {
+        self.0.iter().find(|channel| channel.name() == name).cloned()
+    }
+}

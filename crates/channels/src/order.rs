@@ -1,0 +1,104 @@
+//! What a channel is told, what it tells while it works, and how its routes are.
+
+use jiff::Timestamp;
+use ringback_callbacks::contact::Contact;
+use ringback_callbacks::ids::{AgentId, AttemptId, InteractionId, TenantId};
+use ringback_callbacks::queue::LegOrder;
+use serde_json::Value;
+use std::time::Duration;
+
+/// One attempt to be placed. `Debug` is safe: contacts mask themselves and mails print their size.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub tenant: TenantId,
+    pub callback: InteractionId,
+    /// Travels outwards: Call-ID, Message-ID.
+    pub attempt: AttemptId,
+    pub number: u32,
+    pub near: Near,
+    pub contact: Contact,
+    /// Routes to the customer, in the order they are tried.
+    pub routes: Vec<String>,
+    pub leg_order: LegOrder,
+    pub ring_agent: Duration,
+    pub ring_customer: Duration,
+    pub max_talk: Duration,
+    /// E.164, or none: the route's own.
+    pub caller_id: Option<String>,
+    pub mail: Option<Mail>,
+}
+
+/// Who stands at our end.
+#[derive(Clone)]
+pub enum Near {
+    Agent { id: AgentId, dn: String, route: Option<String> },
+    /// A queue or extension of a switch; `location` is the route to it.
+    Dn { dn: String, location: String },
+    /// Nobody: a message is sent.
+    Nobody,
+}
+
+impl std::fmt::Debug for Near {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Near::Agent { id, .. } => write!(f, "Agent({id})"),
+            Near::Dn { location, .. } => write!(f, "Dn(at {location})"),
+            Near::Nobody => f.write_str("Nobody"),
+        }
+    }
+}
+
+/// A message ready to be sent.
+#[derive(Clone)]
+pub struct Mail {
+    pub from: Option<String>,
+    pub subject: String,
+    pub text: String,
+    pub html: Option<String>,
+    /// Sent by the queue itself: `Auto-Submitted` says so.
+    pub automatic: bool,
+    /// Thread the message belongs to: earlier attempts' Message-IDs or the customer's own message.
+    pub in_reply_to: Option<String>,
+}
+
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mail({} bytes)", self.text.len() + self.html.as_ref().map_or(0, String::len))
+    }
+}
+
+/// What happens while an order is carried out.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// Identifiers changed (a new INVITE after a challenge, a To tag learned): to be stored.
+    Legs(Value),
+    Ringing { party: &'static str },
+    Answered { party: &'static str },
+    RouteFailed { party: &'static str, route: String, code: Option<i32>, text: String },
+    /// The two can speak with each other.
+    Connected { route: Option<String> },
+}
+
+/// Whether an order may be placed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// Calls per second or concurrent calls are used up: ask again after this.
+    Wait(Duration),
+    /// Every route is down; the next health check is due then.
+    Down(Duration),
+    /// No configured route serves it: waiting will not help.
+    NoRoute,
+}
+
+/// One route as operators see it.
+#[derive(Clone, Debug)]
+pub struct RouteHealth {
+    pub name: String,
+    pub channel: &'static str,
+    pub up: bool,
+    pub since: Option<Timestamp>,
+    pub active: u32,
+    /// Last failure, without anything personal.
+    pub last_failure: Option<String>,
+}
