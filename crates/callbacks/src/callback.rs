@@ -125,6 +125,8 @@ pub struct Tries {
     pub busy: u32,
     pub no_answer: u32,
     pub machine: u32,
+    #[serde(default)]
+    pub deferred: u32,
     pub declined: u32,
     pub unknown: u32,
     /// Faults in a row; not counted against the customer, but the gap grows with them.
@@ -137,6 +139,7 @@ impl Tries {
             Verdict::Busy => self.busy,
             Verdict::NoAnswer => self.no_answer,
             Verdict::Machine => self.machine,
+            Verdict::Deferred => self.deferred,
             Verdict::Declined => self.declined,
             Verdict::Unknown => self.unknown,
             Verdict::RouteFault => self.route_faults,
@@ -153,6 +156,7 @@ impl Tries {
             Verdict::Busy => self.busy += 1,
             Verdict::NoAnswer => self.no_answer += 1,
             Verdict::Machine => self.machine += 1,
+            Verdict::Deferred => self.deferred += 1,
             Verdict::Declined => self.declined += 1,
             Verdict::Unknown => self.unknown += 1,
             Verdict::RouteFault => {

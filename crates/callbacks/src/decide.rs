@@ -6,7 +6,7 @@ use crate::outcome::Verdict;
 use crate::state::State;
 use crate::wire_time::plus;
 use jiff::Timestamp;
-use ringback_scheduling::retry::{Kind, Retry};
+use ringback_scheduling::retry::{GiveUp, Kind, Retry};
 use std::time::Duration;
 
 /// What follows an attempt.
@@ -48,6 +48,7 @@ pub fn after_attempt(callback: &Callback, verdict: Verdict, facts: &Facts<'_>, n
         Verdict::NoAnswer => Kind::NoAnswer,
         Verdict::Machine => Kind::Machine,
         Verdict::Invalid => Kind::Invalid,
+        Verdict::Deferred => Kind::Deferred,
         Verdict::Declined => Kind::Declined,
         Verdict::RouteFault => Kind::RouteFault,
         Verdict::Unknown => Kind::Unknown,
@@ -62,7 +63,9 @@ pub fn after_attempt(callback: &Callback, verdict: Verdict, facts: &Facts<'_>, n
         Retry::At(at) => Next::Retry(at),
         // Total attempts are a promise not to pester: they bind across contacts too.
         Retry::GiveUp(_) if has_next && callback.attempts < table.max_attempts => Next::NextContact(now),
-        Retry::GiveUp(_) => Next::Exhausted,
+        // The window's end is where it expires; a longer window given meanwhile still helps.
+        Retry::GiveUp(GiveUp::WindowEnds) => Next::Retry(callback.window.end.unwrap_or(now)),
+        Retry::GiveUp(GiveUp::Final | GiveUp::KindExhausted | GiveUp::AttemptsExhausted) => Next::Exhausted,
     }
 }
 

@@ -195,7 +195,7 @@ fn clock(callback: &Callback, facts: &Facts<'_>, now: Timestamp) -> Result<(), H
     if !matches!(callback.contact(), Contact::Email(_)) {
         let zones = customer_zones(callback, facts);
         if let Err(until) = permitted_at(now, &zones, &facts.queue.rules().customer_hours, callback.any_hour) {
-            return Err(Held::Until(Guard::CustomersNight, until));
+            return Err(Held::Until(Guard::CustomersNight, until.or(plus(now, DAY))));
         }
     }
     Ok(())

@@ -68,6 +68,8 @@ pub enum Verdict {
     Machine,
     /// This contact will never work.
     Invalid,
+    /// The far side took note and asks to be tried later (a mail server's 4xx).
+    Deferred,
     /// The person refused the call.
     Declined,
     /// The carrier, the switch or our own relay failed: never counted against the customer.
@@ -91,6 +93,7 @@ impl Verdict {
             | Verdict::NoAnswer
             | Verdict::Machine
             | Verdict::Invalid
+            | Verdict::Deferred
             | Verdict::Declined
             | Verdict::DoNotCall
             | Verdict::Unknown => true,
@@ -105,6 +108,7 @@ impl Verdict {
             Verdict::NoAnswer => "no_answer",
             Verdict::Machine => "machine",
             Verdict::Invalid => "invalid",
+            Verdict::Deferred => "deferred",
             Verdict::Declined => "declined",
             Verdict::RouteFault => "route_fault",
             Verdict::AgentFault => "agent_fault",

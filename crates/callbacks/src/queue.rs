@@ -202,8 +202,8 @@ pub struct QueueView {
 }
 
 impl QueueView {
-    pub fn new(queue: Queue, now: Timestamp) -> Self {
-        let hours = Hours::new(&queue.rules.hours, now).ok().map(Arc::new);
+    pub fn new(queue: Queue) -> Self {
+        let hours = Hours::parse(&queue.rules.hours).ok().map(Arc::new);
         QueueView { queue, hours }
     }
 
@@ -246,6 +246,9 @@ impl QueueRules {
             if !(low..=high).contains(&span.as_secs()) {
                 problems.add(field, "range", format!("must be between {low} and {high} seconds"));
             }
+        }
+        if let Err(error) = self.retry.check() {
+            problems.add("retry", "retry", error.to_string());
         }
         if !(1..=100).contains(&self.calls_per_number_per_day) {
             problems.add("calls_per_number_per_day", "range", "must be between 1 and 100");

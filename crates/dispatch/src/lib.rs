@@ -1,1 +1,192 @@
-//! ringback-dispatch
+//! The clockwork between store and channels: claims what is due, carries it out, settles it.
+//!
+//! The wheel (`wheel`) sleeps until the next due moment or a signal; every claimed callback is carried
+//! (`carry`) by a task of its own, so that a slow peer never delays another call; leases are lengthened
+//! while a call lasts (`lease`); what an earlier run left is cleaned up and rescued (`rescue`).
+
+mod carry;
+mod lease;
+mod mail;
+mod observer;
+mod place;
+mod prune;
+mod rescue;
+mod wheel;
+
+pub use observer::{Observer, Unobserved};
+
+use ringback_callbacks::clock::{Chance, Clock};
+use ringback_callbacks::ids::{InteractionId, NodeId, TenantId};
+use ringback_channels::Channels;
+use ringback_store::{HeldClaim, Store};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a claim holds without being lengthened. A dead node's callbacks wait this long at most.
+    pub lease: Duration,
+    /// Callbacks this node carries at one time.
+    pub max_claims: usize,
+    /// Callbacks touched in one claiming transaction.
+    pub batch: usize,
+    /// The clock is read again at least this often, so that a jump of the wall clock is noticed.
+    pub longest_sleep: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            lease: Duration::from_secs(30),
+            max_claims: 2000,
+            batch: 256,
+            longest_sleep: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the parts share.
+pub(crate) struct Parts {
+    pub store: Arc<dyn Store>,
+    pub channels: Channels,
+    pub clock: Arc<dyn Clock>,
+    pub chance: Arc<dyn Chance>,
+    pub node: NodeId,
+    pub settings: Settings,
+    pub observer: Arc<dyn Observer>,
+    /// No new claims; offers and unbegun assignments go back.
+    pub draining: CancellationToken,
+    /// Calls are ended now.
+    pub stopping: CancellationToken,
+    /// Background loops end.
+    pub ended: CancellationToken,
+    held: Mutex<HashMap<(TenantId, InteractionId), Held>>,
+}
+
+struct Held {
+    fence: u64,
+    changed: Arc<Notify>,
+    /// Set when the claim is lost: the task must stop placing and settle nothing.
+    lost: CancellationToken,
+}
+
+impl Parts {
+    /// A poisoned map only means that a task panicked between two whole changes: its content is sound.
+    fn held(&self) -> MutexGuard<'_, HashMap<(TenantId, InteractionId), Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn carried(&self) -> usize {
+        self.held().len()
+    }
+
+    pub fn claims(&self) -> Vec<HeldClaim> {
+        self.held()
+            .iter()
+            .map(|((tenant, callback), held)| HeldClaim { tenant: tenant.clone(), callback: *callback, fence: held.fence })
+            .collect()
+    }
+
+    /// Tells the task that carries a callback to look at it again.
+    pub fn nudge(&self, tenant: &TenantId, id: InteractionId) {
+        if let Some(held) = self.held().get(&(tenant.clone(), id)) {
+            held.changed.notify_one();
+        }
+    }
+
+    pub fn nudge_all(&self) {
+        for held in self.held().values() {
+            held.changed.notify_one();
+        }
+    }
+}
+
+/// A running dispatcher.
+pub struct Dispatcher {
+    parts: Arc<Parts>,
+    tasks: TaskTracker,
+    loops: TaskTracker,
+}
+
+impl Dispatcher {
+    /// Starts the clockwork. Left-overs of an earlier run are cleaned up before anything new is claimed.
+    pub fn start(
+        store: Arc<dyn Store>,
+        channels: Channels,
+        clock: Arc<dyn Clock>,
+        chance: Arc<dyn Chance>,
+        node: NodeId,
+        settings: Settings,
+        observer: Arc<dyn Observer>,
+    ) -> Dispatcher {
+        let parts = Arc::new(Parts {
+            store,
+            channels,
+            clock,
+            chance,
+            node,
+            settings,
+            observer,
+            draining: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            ended: CancellationToken::new(),
+            held: Mutex::default(),
+        });
+        let tasks = TaskTracker::new();
+        let loops = TaskTracker::new();
+        loops.spawn(wheel::turn(parts.clone(), tasks.clone()));
+        loops.spawn(lease::keep(parts.clone()));
+        loops.spawn(prune::now_and_then(parts.clone()));
+        Dispatcher { parts, tasks, loops }
+    }
+
+    /// Callbacks carried at this moment.
+    pub fn carried(&self) -> usize {
+        self.parts.carried()
+    }
+
+    /// Stops in order: nothing new is claimed, offers go back to their place, calls may finish for
+    /// `limit`; then they are ended and settled.
+    pub async fn drain(&self, limit: Duration) {
+        self.parts.draining.cancel();
+        self.parts.nudge_all();
+        self.tasks.close();
+        let deadline = ringback_callbacks::wire_time::plus(self.parts.clock.now(), limit);
+        while self.parts.clock.now() < deadline {
+            tokio::select! {
+                () = self.tasks.wait() => break,
+                () = self.parts.stopping.cancelled() => break,
+                () = self.parts.clock.sleep_until(deadline) => {}
+            }
+        }
+        self.stop_now().await;
+    }
+
+    /// A second signal: calls are ended at once. What cannot be settled in a few seconds is left to
+    /// rescue, which finds everything in the store.
+    pub async fn stop_now(&self) {
+        self.parts.draining.cancel();
+        self.parts.stopping.cancel();
+        self.parts.nudge_all();
+        self.tasks.close();
+        let settled = tokio::time::timeout(SETTLE_AT_STOP, self.tasks.wait()).await;
+        if settled.is_err() {
+            tracing::warn!(carried = self.carried(), "stopped before every call was settled; the next start rescues them");
+        }
+        self.parts.ended.cancel();
+        self.loops.close();
+        self.loops.wait().await;
+    }
+
+    /// Ends the wait of [`Dispatcher::drain`] from elsewhere.
+    pub fn hurry(&self) {
+        self.parts.stopping.cancel();
+    }
+}
+
+/// Hanging up takes a round trip or a few; a dead peer must not keep the program alive.
+const SETTLE_AT_STOP: Duration = Duration::from_secs(5);

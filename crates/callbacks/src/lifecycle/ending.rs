@@ -210,6 +210,7 @@ impl Work<'_> {
             | Verdict::NoAnswer
             | Verdict::Machine
             | Verdict::Invalid
+            | Verdict::Deferred
             | Verdict::Declined
             | Verdict::RouteFault
             | Verdict::AgentFault

@@ -156,7 +156,7 @@ impl<'a> Fields<'a> {
 
     pub fn time_zone(&mut self, name: &str) -> Option<String> {
         self.parsed(name, |text| {
-            ringback_scheduling::zone::parse(text)
+            ringback_scheduling::Zone::parse(text)
                 .map(|_| text.to_owned())
                 .map_err(|_| "must be an IANA time zone such as Europe/Paris")
         })

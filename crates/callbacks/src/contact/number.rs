@@ -1,0 +1,395 @@
+//! Telephone numbers: E.164 rebuilt from what was parsed, and which of them may be dialled at all.
+
+use std::fmt;
+
+use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumberFormat, PhoneNumberType};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::region::Region;
+use super::{ContactError, HIDDEN, holds_hidden_characters};
+
+/// A telephone number of the public network, valid by its country's plan. Nothing that was typed
+/// survives but digits.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PhoneNumber {
+    /// `+` and 4 to 15 ASCII digits.
+    e164: String,
+    /// None for satellites and other networks of no country.
+    region: Option<Region>,
+    kind: NumberType,
+    geographic: bool,
+    country_code: u16,
+}
+
+impl PhoneNumber {
+    /// Reads national and international forms, vanity letters, full-width and other digits, and
+    /// `tel:` URIs. Refuses extensions, since nobody could dial them, and everything that does not
+    /// look like one number and nothing else.
+    pub fn parse(text: &str, default_region: Option<&str>) -> Result<PhoneNumber, ContactError> {
+        // Length first: nothing below sees a text that is not short.
+        if text.len() > LONGEST_TEXT {
+            return Err(ContactError::TooLong {
+                limit: LONGEST_TEXT,
+            });
+        }
+        let text = text.trim_matches(' ');
+        if text.is_empty() {
+            return Err(ContactError::Empty);
+        }
+        if holds_hidden_characters(text) {
+            return Err(ContactError::Character);
+        }
+        refuse_what_surrounds_a_number(text)?;
+        let region = match default_region {
+            None => None,
+            Some(code) => Some(Region::parse(code).map_err(|_| ContactError::DefaultRegion)?),
+        };
+        let number = PHONE_NUMBER_UTIL
+            .parse(text, region.and_then(Region::to_library))
+            .map_err(|error| explain(error, region.is_some()))?;
+        if number.extension.as_ref().is_some_and(|ext| !ext.is_empty()) {
+            return Err(ContactError::Extension);
+        }
+        if !PHONE_NUMBER_UTIL.is_valid_number(&number) {
+            return Err(ContactError::NotValid);
+        }
+        PhoneNumber::from_library(&number)
+    }
+
+    /// Reads back E.164 from the database; see [`super::Contact::from_stored`].
+    pub fn from_stored(e164: &str) -> Result<PhoneNumber, ContactError> {
+        if !is_e164(e164) {
+            return Err(ContactError::NotANumber);
+        }
+        let known = PHONE_NUMBER_UTIL
+            .parse(e164, None)
+            .ok()
+            .filter(|number| PHONE_NUMBER_UTIL.is_valid_number(number))
+            .and_then(|number| PhoneNumber::from_library(&number).ok())
+            .filter(|number| number.e164 == e164);
+        Ok(known.unwrap_or_else(|| PhoneNumber {
+            e164: e164.to_owned(),
+            region: None,
+            kind: NumberType::Unknown,
+            geographic: false,
+            country_code: 0,
+        }))
+    }
+
+    /// E.164 in clear, like `+14155550123`.
+    pub fn expose(&self) -> &str {
+        &self.e164
+    }
+
+    /// The digits of E.164 without the plus.
+    pub fn dialled_digits(&self) -> &str {
+        self.e164.strip_prefix('+').unwrap_or(&self.e164)
+    }
+
+    /// Whose number this is by the numbering plan; none for networks of no country.
+    pub fn region(&self) -> Option<Region> {
+        self.region
+    }
+
+    pub fn number_type(&self) -> NumberType {
+        self.kind
+    }
+
+    /// Whether the number belongs to a place.
+    pub(super) fn is_geographic(&self) -> bool {
+        self.geographic
+    }
+
+    pub(super) fn country_code(&self) -> u16 {
+        self.country_code
+    }
+
+    fn from_library(number: &rlibphonenumber::PhoneNumber) -> Result<PhoneNumber, ContactError> {
+        let e164 = PHONE_NUMBER_UTIL
+            .format(number, PhoneNumberFormat::E164)
+            .into_owned();
+        if !is_e164(&e164) {
+            return Err(ContactError::NotValid);
+        }
+        Ok(PhoneNumber {
+            region: PHONE_NUMBER_UTIL
+                .get_region_for_number(number)
+                .and_then(Region::from_library),
+            kind: NumberType::from_library(PHONE_NUMBER_UTIL.get_number_type(number)),
+            geographic: PHONE_NUMBER_UTIL.is_number_geographical(number),
+            country_code: u16::try_from(number.country_code).unwrap_or(0),
+            e164,
+        })
+    }
+}
+
+impl fmt::Display for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.dialled_digits();
+        // Enough to recognise a number one knows: `+1415•••0123`. Short numbers show less.
+        let tail = if digits.len() >= 10 { 4 } else { 2 };
+        let head = digits.len().saturating_sub(tail + 3).min(4);
+        let (head, rest) = digits.split_at(head);
+        let tail = &rest[rest.len().saturating_sub(tail)..];
+        write!(f, "+{head}{HIDDEN}{tail}")
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a number is for, by its country's plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberType {
+    FixedLine,
+    Mobile,
+    /// In some countries the two cannot be told apart.
+    FixedLineOrMobile,
+    TollFree,
+    PremiumRate,
+    SharedCost,
+    Voip,
+    /// Follows a person from place to place, at a price (UK 070).
+    Personal,
+    Pager,
+    /// One number of a company for all its places.
+    UniversalAccess,
+    Voicemail,
+    Unknown,
+}
+
+impl NumberType {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            NumberType::FixedLine => "fixed_line",
+            NumberType::Mobile => "mobile",
+            NumberType::FixedLineOrMobile => "fixed_line_or_mobile",
+            NumberType::TollFree => "toll_free",
+            NumberType::PremiumRate => "premium_rate",
+            NumberType::SharedCost => "shared_cost",
+            NumberType::Voip => "voip",
+            NumberType::Personal => "personal",
+            NumberType::Pager => "pager",
+            NumberType::UniversalAccess => "universal_access",
+            NumberType::Voicemail => "voicemail",
+            NumberType::Unknown => "unknown",
+        }
+    }
+
+    /// Numbers whose owner earns by being called. No rule can permit them.
+    const fn earns(self) -> bool {
+        match self {
+            NumberType::PremiumRate | NumberType::SharedCost => true,
+            NumberType::FixedLine
+            | NumberType::Mobile
+            | NumberType::FixedLineOrMobile
+            | NumberType::TollFree
+            | NumberType::Voip
+            | NumberType::Personal
+            | NumberType::Pager
+            | NumberType::UniversalAccess
+            | NumberType::Voicemail
+            | NumberType::Unknown => false,
+        }
+    }
+
+    const fn from_library(kind: PhoneNumberType) -> NumberType {
+        match kind {
+            PhoneNumberType::FixedLine => NumberType::FixedLine,
+            PhoneNumberType::Mobile => NumberType::Mobile,
+            PhoneNumberType::FixedLineOrMobile => NumberType::FixedLineOrMobile,
+            PhoneNumberType::TollFree => NumberType::TollFree,
+            PhoneNumberType::PremiumRate => NumberType::PremiumRate,
+            PhoneNumberType::SharedCost => NumberType::SharedCost,
+            PhoneNumberType::VoIP => NumberType::Voip,
+            PhoneNumberType::PersonalNumber => NumberType::Personal,
+            PhoneNumberType::Pager => NumberType::Pager,
+            PhoneNumberType::UAN => NumberType::UniversalAccess,
+            PhoneNumberType::VoiceMail => NumberType::Voicemail,
+            PhoneNumberType::Unknown => NumberType::Unknown,
+        }
+    }
+}
+
+/// Which numbers a queue may dial. Nothing listed: nothing is dialled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DialRules {
+    /// The regions (ISO 3166 codes) whose numbers may be dialled.
+    pub regions: Vec<Region>,
+    /// The types of number that may be dialled. Premium rate and shared cost cannot be listed.
+    #[serde(deserialize_with = "types_that_do_not_earn")]
+    pub types: Vec<NumberType>,
+    /// The country of numbers written without one.
+    pub default_region: Option<Region>,
+}
+
+impl Default for DialRules {
+    fn default() -> Self {
+        DialRules {
+            regions: Vec::new(),
+            types: vec![
+                NumberType::FixedLine,
+                NumberType::Mobile,
+                NumberType::FixedLineOrMobile,
+                NumberType::TollFree,
+                NumberType::Voip,
+            ],
+            default_region: None,
+        }
+    }
+}
+
+impl DialRules {
+    /// Whether this number may be dialled. Asked at booking and before every dial.
+    pub fn permit(&self, number: &PhoneNumber) -> Result<(), DialRefusal> {
+        let Some(region) = number.region else {
+            return Err(DialRefusal::NoRegion);
+        };
+        if number.kind.earns() {
+            return Err(DialRefusal::Earns(number.kind));
+        }
+        if !self.regions.contains(&region) {
+            return Err(DialRefusal::Region(region));
+        }
+        if !self.types.contains(&number.kind) {
+            return Err(DialRefusal::Type(number.kind));
+        }
+        Ok(())
+    }
+}
+
+/// Why a number is not dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DialRefusal {
+    /// A satellite or another network of no country, or a number no plan knows any more.
+    NoRegion,
+    /// Its region is not listed.
+    Region(Region),
+    /// Its type is not listed.
+    Type(NumberType),
+    /// Its owner earns by being called.
+    Earns(NumberType),
+}
+
+impl DialRefusal {
+    /// A stable word for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            DialRefusal::NoRegion => "no_region",
+            DialRefusal::Region(_) => "region_not_listed",
+            DialRefusal::Type(_) => "type_not_listed",
+            DialRefusal::Earns(_) => "type_never_dialled",
+        }
+    }
+}
+
+impl fmt::Display for DialRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DialRefusal::NoRegion => {
+                f.write_str("belongs to no country (satellite or special network), which is never called")
+            }
+            DialRefusal::Region(region) => {
+                write!(f, "is a number of {region}, which this queue does not call")
+            }
+            DialRefusal::Type(kind) => write!(
+                f,
+                "is a number of type {}, which this queue does not call",
+                kind.as_str()
+            ),
+            DialRefusal::Earns(kind) => write!(
+                f,
+                "is a number of type {}, which is never called",
+                kind.as_str()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DialRefusal {}
+
+/// No way of writing a number is longer than this.
+const LONGEST_TEXT: usize = 100;
+
+fn types_that_do_not_earn<'de, D>(deserializer: D) -> Result<Vec<NumberType>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let types = Vec::<NumberType>::deserialize(deserializer)?;
+    if let Some(kind) = types.iter().find(|kind| kind.earns()) {
+        return Err(serde::de::Error::custom(format!(
+            "{} numbers are never dialled and cannot be listed",
+            kind.as_str()
+        )));
+    }
+    Ok(types)
+}
+
+fn is_e164(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (4..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+/// The library looks for a number inside a text, as a search in a letter would. A form field holds
+/// a number and nothing else, so the text has to begin like one and be made of what numbers are
+/// written with.
+fn refuse_what_surrounds_a_number(text: &str) -> Result<(), ContactError> {
+    let number = match text.get(..4) {
+        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => {
+            // Only the global form with no parameters: `;phone-context=` would let the writer
+            // choose the country, and `;ext=` is an extension.
+            let rest = &text[4..];
+            if rest.contains(';') {
+                let asks_for_extension = rest.to_ascii_lowercase().contains(";ext=");
+                return Err(if asks_for_extension {
+                    ContactError::Extension
+                } else {
+                    ContactError::NotANumber
+                });
+            }
+            rest
+        }
+        Some(_) | None => text,
+    };
+    let begins_like_one = number
+        .chars()
+        .next()
+        .is_some_and(|c| c.is_numeric() || matches!(c, '+' | '＋' | '(' | '（'));
+    if !begins_like_one {
+        return Err(ContactError::NotANumber);
+    }
+    let foreign = number.chars().any(|c| {
+        let written_with = c.is_numeric()
+            || c.is_ascii_alphabetic()
+            || c.is_whitespace()
+            || matches!(c,
+                '+' | '＋' | '-' | '.' | '(' | ')' | '/' | '#' | ',' | ';' | '=' | '~' | '（' | '）'
+                | '［' | '］' | '[' | ']' | '．' | '／' | '－' | '～'
+                | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{30FC}' | '\u{2053}' | '\u{223C}'
+                | 'Ａ'..='Ｚ' | 'ａ'..='ｚ');
+        !written_with
+    });
+    if foreign {
+        return Err(ContactError::Character);
+    }
+    Ok(())
+}
+
+fn explain(error: ParseError, has_default: bool) -> ContactError {
+    match error {
+        ParseError::InvalidCountryCode if has_default => ContactError::CountryCode,
+        // Without a default, a national number fails in the same way as a wrong country code.
+        ParseError::InvalidCountryCode => ContactError::NoCountry,
+        ParseError::NotANumber(_) => ContactError::NotANumber,
+        ParseError::TooShortAfterIdd | ParseError::TooShortNsn => ContactError::TooShort,
+        ParseError::TooLongNsn => ContactError::NotValid,
+    }
+}

@@ -1,0 +1,245 @@
+//! An assigned callback is placed: route ready, attempt recorded, channel at work, outcome settled.
+
+use crate::carry::Carrier;
+use crate::mail;
+use ringback_callbacks::agent::Agent;
+use ringback_callbacks::callback::Callback;
+use ringback_callbacks::contact::{Contact, ResponseType};
+use ringback_callbacks::guard::Guard;
+use ringback_callbacks::ids::AttemptId;
+use ringback_callbacks::lifecycle::{self, Begin, Command};
+use ringback_callbacks::outcome::Outcome;
+use ringback_callbacks::queue::{Delivery, Queue};
+use ringback_callbacks::state::{State, Target};
+use ringback_callbacks::wire_time::plus;
+use ringback_channels::{Channel, Near, Order, Progress, Readiness};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A route that is only pacing is waited for with the agent in hand; longer than this, they are let go.
+const WAIT_FOR_ROUTE: Duration = Duration::from_secs(2);
+/// Progress that may wait for the store before the channel waits for us.
+const PROGRESS: usize = 16;
+
+/// Carries an `Assigned` callback on. Returns it in its next state if it is still ours, else `None`.
+pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
+    let parts = &carrier.parts;
+    let State::Assigned { target, since, .. } = &callback.state else { return Some(callback) };
+    if parts.draining.is_cancelled() {
+        return carrier.release(Guard::NoAgent, parts.clock.now()).await;
+    }
+    let target = target.clone();
+    let late_since = *since;
+    let Some(queue) = parts.store.queue(&carrier.tenant, &callback.queue).await.ok().flatten() else {
+        return carrier.release(Guard::RulesUnreadable, plus(parts.clock.now(), Duration::from_secs(60))).await;
+    };
+    let Some(channel) = parts.channels.serving(callback.response_type()) else {
+        let fault = format!("no channel is configured for {}", callback.response_type().name());
+        return carrier.tell(Command::Fail { fence: carrier.fence, fault }).await;
+    };
+    let agent = match target.agent() {
+        Some(id) => match parts.store.agent(&carrier.tenant, id).await {
+            Ok(Some(agent)) => Some(agent),
+            Ok(None) | Err(_) => return carrier.release(Guard::NoAgent, parts.clock.now()).await,
+        },
+        None => None,
+    };
+    if writes_first(&callback, &target) {
+        return await_reply(carrier, callback, &queue).await;
+    }
+    let attempt = AttemptId(parts.chance.uuid());
+    let order = order_for(carrier, &callback, &queue, &target, agent.as_ref(), attempt).await;
+    match channel.readiness(&order) {
+        Readiness::Ready => {}
+        Readiness::Wait(rest) if rest <= WAIT_FOR_ROUTE => {
+            tokio::select! {
+                () = parts.clock.sleep_until(plus(parts.clock.now(), rest)) => {}
+                () = carrier.changed.notified() => {}
+                () = parts.draining.cancelled() => {}
+            }
+            return carrier.read().await;
+        }
+        Readiness::Wait(rest) | Readiness::Down(rest) => {
+            return carrier.release(Guard::Route, plus(parts.clock.now(), rest)).await;
+        }
+        Readiness::NoRoute => {
+            let fault = format!("no route is configured for {} in this queue", callback.response_type().name());
+            return carrier.tell(Command::Fail { fence: carrier.fence, fault }).await;
+        }
+    }
+    let begun = begin(carrier, channel.as_ref(), &order, &callback).await?;
+    if !matches!(begun.state, State::Dialling { attempt: live, .. } if live == attempt) {
+        return Some(begun);
+    }
+    let now = parts.clock.now();
+    let late = Duration::from_millis(u64::try_from(now.as_millisecond() - late_since.as_millisecond()).unwrap_or(0));
+    parts.observer.attempt_began(channel.name(), late);
+    tracing::info!(
+        callback.id = %carrier.id, attempt.id = %attempt, attempt.number = begun.placed,
+        attempt.channel = channel.name(), "attempt begun"
+    );
+    let number = begun.placed;
+    let outcome = run(carrier, channel.clone(), Order { number, ..order }, attempt).await;
+    parts.observer.attempt_ended(channel.name(), outcome.verdict);
+    tracing::info!(
+        callback.id = %carrier.id, attempt.id = %attempt, attempt.outcome = outcome.verdict.name(),
+        attempt.result = outcome.result.0, platform.scheme = %outcome.platform.scheme,
+        platform.code = outcome.platform.code, "attempt ended"
+    );
+    carrier.tell(Command::Settle { fence: carrier.fence, attempt, outcome }).await
+}
+
+/// E-mail callbacks answered by people wait for the people to write.
+fn writes_first(callback: &Callback, target: &Target) -> bool {
+    callback.response_type() == ResponseType::Email && target.agent().is_some() && callback.reply.is_none()
+}
+
+async fn await_reply(carrier: &Carrier, callback: Callback, queue: &Queue) -> Option<Callback> {
+    let parts = &carrier.parts;
+    // From now on, not from the claim: the agent has just taken it.
+    let deadline = plus(parts.clock.now(), queue.rules.reply.as_duration());
+    loop {
+        tokio::select! {
+            () = carrier.changed.notified() => {}
+            () = parts.clock.sleep_until(deadline) => {}
+            () = carrier.lost.cancelled() => return None,
+            () = parts.draining.cancelled() => {}
+        }
+        let current = carrier.read().await?;
+        if current.reply.is_some() || !matches!(current.state, State::Assigned { .. }) {
+            return Some(current);
+        }
+        if parts.clock.now() >= deadline || parts.draining.is_cancelled() {
+            tracing::info!(callback.id = %callback.interaction.id, "no answer was written in time");
+            return carrier.release(Guard::NoAgent, parts.clock.now()).await;
+        }
+    }
+}
+
+async fn order_for(
+    carrier: &Carrier,
+    callback: &Callback,
+    queue: &Queue,
+    target: &Target,
+    agent: Option<&Agent>,
+    attempt: AttemptId,
+) -> Order {
+    let rules = &queue.rules;
+    let near = match (target, agent, &rules.delivery) {
+        (Target::Agent(id), Some(agent), _) => Near::Agent { id: *id, dn: agent.dn.clone(), route: agent.route.clone() },
+        (Target::Dn, _, Delivery::Dn { dn, location, .. }) => Near::Dn { dn: dn.clone(), location: location.clone() },
+        (Target::Agent(_) | Target::Dn | Target::Template, _, _) => Near::Nobody,
+    };
+    let mail = match callback.contact() {
+        Contact::Email(_) => Some(mail::compose(&carrier.parts, callback, queue).await),
+        Contact::Phone(_) | Contact::Voip(_) => None,
+    };
+    Order {
+        tenant: carrier.tenant.clone(),
+        callback: carrier.id,
+        attempt,
+        number: callback.placed + 1,
+        near,
+        contact: callback.contact().clone(),
+        routes: rules.routes.of(callback.response_type()).to_vec(),
+        leg_order: rules.leg_order,
+        ring_agent: rules.ring_agent.as_duration(),
+        ring_customer: rules.ring_customer.as_duration(),
+        max_talk: rules.max_talk.as_duration(),
+        caller_id: rules.caller_id.clone(),
+        mail,
+    }
+}
+
+/// Records the attempt. When the store fails it may still have been recorded: it is looked up by its
+/// id before anything else is tried, so that no number is ever used twice.
+async fn begin(carrier: &Carrier, channel: &dyn Channel, order: &Order, callback: &Callback) -> Option<Callback> {
+    let (dn, location) = match &order.near {
+        Near::Agent { dn, route, .. } => (Some(dn.clone()), route.clone()),
+        Near::Dn { dn, location } => (Some(dn.clone()), Some(location.clone())),
+        Near::Nobody => (callback.dn.clone(), callback.location.clone()),
+    };
+    let begin = Begin {
+        attempt: order.attempt,
+        channel: channel.name().to_owned(),
+        route: order.routes.first().cloned(),
+        dn,
+        location,
+        server: carrier.parts.node.name.clone(),
+        legs: channel.prepare(order),
+    };
+    // `tell` repeats the command after a failure: if the first had been stored, the repetition is
+    // refused because the callback is dialling already, and the callback is read: it names our attempt.
+    carrier.tell(Command::BeginAttempt { fence: carrier.fence, begin }).await
+}
+
+/// Lets the channel work, writes down what it reports, and passes on a wish to stop.
+async fn run(carrier: &Carrier, channel: Arc<dyn Channel>, order: Order, attempt: AttemptId) -> Outcome {
+    let parts = &carrier.parts;
+    let (sender, mut reports) = mpsc::channel(PROGRESS);
+    let stop = parts.stopping.child_token();
+    let work = {
+        let (channel, stop) = (channel.clone(), stop.clone());
+        tokio::spawn(async move { channel.attempt(order, sender, stop).await })
+    };
+    let mut reporting = true;
+    while reporting {
+        tokio::select! {
+            biased;
+            report = reports.recv() => match report {
+                Some(report) => write_down(carrier, attempt, report).await,
+                None => reporting = false,
+            },
+            () = carrier.lost.cancelled(), if !stop.is_cancelled() => stop.cancel(),
+            () = carrier.changed.notified() => {
+                if wants_stop(carrier).await {
+                    stop.cancel();
+                }
+            }
+        }
+    }
+    match work.await {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            tracing::error!(callback.id = %carrier.id, attempt.id = %attempt, error = %error, "the channel broke");
+            Outcome::unknown("the channel broke while the call was in the air")
+        }
+    }
+}
+
+async fn wants_stop(carrier: &Carrier) -> bool {
+    match carrier.parts.store.callback(&carrier.tenant, carrier.id).await {
+        Ok(Some(callback)) => {
+            let ours = callback.state.claim().is_some_and(|claim| claim.fence == carrier.fence);
+            !ours || callback.stop.is_some()
+        }
+        // Unreadable is no reason to hang up on people.
+        Ok(None) | Err(_) => false,
+    }
+}
+
+async fn write_down(carrier: &Carrier, attempt: AttemptId, report: Progress) {
+    let parts = &carrier.parts;
+    let what = match report {
+        Progress::Legs(legs) => {
+            if let Err(error) = parts.store.note_legs(&carrier.tenant, attempt, carrier.fence, legs).await {
+                parts.observer.store_failed();
+                tracing::error!(callback.id = %carrier.id, error = %error, "dialog identifiers could not be stored");
+            }
+            return;
+        }
+        Progress::Ringing { party } => lifecycle::Progress::Ringing { party: party.to_owned() },
+        Progress::Answered { party } => lifecycle::Progress::Answered { party: party.to_owned() },
+        Progress::RouteFailed { party, route, code, text } => {
+            lifecycle::Progress::RouteFailed { party: party.to_owned(), route, code, text }
+        }
+        Progress::Connected { route } => lifecycle::Progress::Connected { route },
+    };
+    let command = Command::Progress { fence: carrier.fence, attempt, what };
+    let order = ringback_store::ApplyOrder::system(carrier.tenant.clone(), carrier.id, command, parts.clock.now());
+    // Progress is told once: a store that fails must not hold up the call, whose end is settled for certain.
+    if let Err(error) = parts.store.apply(order).await {
+        tracing::warn!(callback.id = %carrier.id, attempt.id = %attempt, error = %error, "progress was not recorded");
+    }
+}

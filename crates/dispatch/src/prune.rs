@@ -1,0 +1,23 @@
+//! Deletes what is past its time, once an hour.
+
+use crate::Parts;
+use ringback_callbacks::wire_time::plus;
+use std::sync::Arc;
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(3600);
+
+pub async fn now_and_then(parts: Arc<Parts>) {
+    loop {
+        let now = parts.clock.now();
+        match parts.store.prune(now).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "pruned"),
+            Err(error) => tracing::warn!(error = %error, "pruning failed; it is tried again in an hour"),
+        }
+        tokio::select! {
+            () = parts.ended.cancelled() => return,
+            () = parts.clock.sleep_until(plus(now, EVERY)) => {}
+        }
+    }
+}

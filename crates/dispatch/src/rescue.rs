@@ -1,0 +1,74 @@
+//! After a crash: claims that lapsed are taken over, legs left ringing are ended, and only then does
+//! policy decide what comes next.
+
+use crate::Parts;
+use ringback_callbacks::lifecycle::Command;
+use ringback_callbacks::wire_time::plus;
+use ringback_store::{ApplyOrder, Lapsed, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
+
+/// Ending orphans asks the peers; none may take longer than this.
+const ASK_PEER: Duration = Duration::from_secs(40);
+const BATCH: usize = 64;
+
+/// Takes over what lapsed. Each is cleaned up by a task of its own, because a silent peer takes its time.
+pub async fn lapsed(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::Result<()> {
+    loop {
+        let now = parts.clock.now();
+        // Long enough to ask the peers without being taken over again meanwhile.
+        let lease = parts.settings.lease.max(ASK_PEER * 2);
+        let found = parts.store.take_lapsed(&parts.node, now, lease, BATCH).await?;
+        let count = found.len();
+        if count > 0 {
+            tracing::warn!(count, "rescuing callbacks whose claim lapsed");
+            parts.observer.rescued(count);
+        }
+        for lapsed in found {
+            tasks.spawn(clean_up(parts.clone(), lapsed));
+        }
+        if count < BATCH {
+            return Ok(());
+        }
+    }
+}
+
+async fn clean_up(parts: Arc<Parts>, lapsed: Lapsed) {
+    let Lapsed { callback, attempt } = lapsed;
+    let Some(claim) = callback.state.claim().cloned() else { return };
+    let mut learned = None;
+    if let Some(attempt) = attempt {
+        match parts.channels.named(&attempt.channel) {
+            Some(channel) => {
+                learned = tokio::time::timeout(ASK_PEER, channel.end_orphan(attempt.legs)).await.unwrap_or(None);
+            }
+            None => tracing::error!(
+                callback.id = %callback.interaction.id, attempt.channel = %attempt.channel,
+                "no such channel any more: what the attempt left cannot be ended"
+            ),
+        }
+    }
+    let tenant = callback.interaction.tenant.clone();
+    let id = callback.interaction.id;
+    // The claim is ours for a while: a store that fails now is asked again, and after that the lease
+    // runs out and the next look finds it.
+    for _ in 0..10 {
+        let command = Command::Rescue { fence: claim.fence, learned: learned.clone() };
+        match parts.store.apply(ApplyOrder::system(tenant.clone(), id, command, parts.clock.now())).await {
+            Ok(_) => {
+                tracing::info!(callback.id = %id, "rescued");
+                return;
+            }
+            Err(StoreError::Refused(refusal)) => {
+                tracing::info!(callback.id = %id, %refusal, "somebody else has rescued it");
+                return;
+            }
+            Err(error) => {
+                parts.observer.store_failed();
+                tracing::error!(callback.id = %id, error = %error, "rescue failed; trying again");
+            }
+        }
+        parts.clock.sleep_until(plus(parts.clock.now(), Duration::from_secs(1))).await;
+    }
+}

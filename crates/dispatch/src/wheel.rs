@@ -1,0 +1,97 @@
+//! The main loop: sleeps until the next due moment or a signal, then claims what is due.
+
+use crate::{Parts, carry, rescue};
+use jiff::Timestamp;
+use ringback_callbacks::wire_time::plus;
+use ringback_store::{ClaimOrder, Signal};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::task::TaskTracker;
+
+/// After a failure of the store the wheel rests before it asks again.
+const REST: Duration = Duration::from_secs(1);
+
+pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
+    // Subscribed before the first look: nothing that happens between look and sleep is missed.
+    let mut signals = parts.store.signals();
+    loop {
+        if parts.draining.is_cancelled() {
+            break;
+        }
+        // Left-overs first: a number that may still be ringing must be silent before it is rung again.
+        let next = match look(&parts, &tasks).await {
+            Ok(next) => next,
+            Err(error) => {
+                parts.observer.store_failed();
+                tracing::error!(error = %error, "the store failed while claiming");
+                Some(plus(parts.clock.now(), REST))
+            }
+        };
+        let latest = plus(parts.clock.now(), parts.settings.longest_sleep);
+        let until = next.map_or(latest, |next| next.min(latest));
+        tokio::select! {
+            () = parts.clock.sleep_until(until) => {}
+            () = parts.draining.cancelled() => break,
+            signal = signals.recv() => {
+                heed(&parts, signal);
+                // A burst of commits is one reason to look, not many.
+                while let Ok(signal) = signals.try_recv() {
+                    heed(&parts, Ok(signal));
+                }
+            }
+        }
+    }
+    // While calls finish, their tasks still need to hear of cancellations.
+    loop {
+        tokio::select! {
+            () = parts.ended.cancelled() => return,
+            signal = signals.recv() => {
+                if matches!(signal, Err(RecvError::Closed)) {
+                    return;
+                }
+                heed(&parts, signal);
+            }
+        }
+    }
+}
+
+async fn look(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::Result<Option<Timestamp>> {
+    rescue::lapsed(parts, tasks).await?;
+    loop {
+        let now = parts.clock.now();
+        let places = parts.settings.max_claims.saturating_sub(parts.carried());
+        let claimed = parts
+            .store
+            .claim_due(ClaimOrder {
+                node: parts.node.clone(),
+                now,
+                lease: parts.settings.lease,
+                limit: parts.settings.batch,
+                places,
+            })
+            .await?;
+        for callback in claimed.callbacks {
+            carry::spawn(parts, tasks, callback);
+        }
+        if !claimed.more || parts.draining.is_cancelled() {
+            break;
+        }
+    }
+    parts.observer.carried(parts.carried());
+    let next = parts.store.next_wake().await?;
+    // Something due already that no place or seat could take is looked at again when a signal comes;
+    // without this floor it would keep the wheel spinning.
+    let floor = plus(parts.clock.now(), Duration::from_millis(250));
+    Ok(next.map(|next| next.max(floor)))
+}
+
+fn heed(parts: &Parts, signal: Result<Signal, RecvError>) {
+    match signal {
+        Ok(Signal::Callback { tenant, id, .. }) => parts.nudge(&tenant, id),
+        Ok(Signal::Agent { .. } | Signal::Queue { .. }) => {}
+        // Too many to have heard each: everybody looks.
+        Err(RecvError::Lagged(_)) => parts.nudge_all(),
+        Err(RecvError::Closed) => {}
+    }
+}
