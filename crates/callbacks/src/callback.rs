@@ -265,7 +265,7 @@ impl Serialize for ContactStep {
 impl<'de> Deserialize<'de> for ContactStep {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let stored = StoredStep::deserialize(d)?;
-        let contact = Contact::parse(stored.response_type, &stored.contact, None)
+        let contact = Contact::from_stored(stored.response_type, &stored.contact)
             .map_err(|error| serde::de::Error::custom(format!("stored contact: {error}")))?;
         Ok(ContactStep {
             response_type: stored.response_type,

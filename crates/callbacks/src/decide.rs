@@ -114,10 +114,9 @@ pub fn choose_agent<'a, A>(
         return free.iter().find(|agent| id_of(agent) == to.0);
     }
     let passed = |agent: &&A| callback.passed_by.iter().any(|id| id.0 == id_of(agent));
-    if let Some(owner) = callback.interaction.owner {
-        if let Some(agent) = free.iter().find(|agent| id_of(agent) == owner && !passed(agent)) {
+    if let Some(owner) = callback.interaction.owner
+        && let Some(agent) = free.iter().find(|agent| id_of(agent) == owner && !passed(agent)) {
             return Some(agent);
         }
-    }
     free.iter().find(|agent| !passed(agent)).or_else(|| free.first())
 }

@@ -181,6 +181,7 @@ pub struct Event {
 
 /// The hash an event must have: SHA-256 over the hash before it and every part that never changes.
 /// serde_json writes maps in key order here (no `preserve_order`), so the bytes are the same on every node.
+#[expect(clippy::too_many_arguments, reason = "these are exactly the parts that are hashed")]
 pub fn chain_hash(
     previous: &str,
     callback: InteractionId,

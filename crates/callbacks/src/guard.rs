@@ -131,11 +131,10 @@ const CALL_LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// May this callback be dialled at `now`? Every guard, in the order of what a person would want to hear first.
 pub fn check(callback: &Callback, facts: &Facts<'_>, now: Timestamp) -> Result<(), Held> {
     permanent(callback, facts)?;
-    if let Some(end) = callback.window.end {
-        if now >= end {
+    if let Some(end) = callback.window.end
+        && now >= end {
             return Err(Held::ForGood(Guard::TooLate));
         }
-    }
     if now < callback.window.start {
         return Err(Held::Until(Guard::NotYet, callback.window.start));
     }

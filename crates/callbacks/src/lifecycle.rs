@@ -5,7 +5,7 @@
 //! a half-done change; a late claim-holder is told so by its fencing number.
 
 use crate::attempt::Attempt;
-use crate::callback::{Callback, HeldBack, Reply, StopRequest};
+use crate::callback::{Callback, HeldBack, Reply};
 use crate::contact::Contact;
 use crate::decide::{self, Next};
 use crate::event::{Actor, EventKind, NewEvent};
@@ -599,7 +599,7 @@ impl<'a> Work<'a> {
                 self.after.current += 1;
                 self.after.tries = Default::default();
                 let step = self.after.current + 1;
-                let kind = self.after.response_type().name();
+                let kind = self.after.response_type().as_str();
                 self.say(EventKind::ContactChanged, json!({ "contact": step, "response_type": kind }));
                 self.retry_at(at);
             }

@@ -104,7 +104,7 @@ pub fn accept(
     let masked = callback.contact().to_string();
     let detail = json!({
         "queue": callback.queue.to_string(),
-        "response_type": callback.response_type().name(),
+        "response_type": callback.response_type().as_str(),
         "contact": masked,
         "start_time": wire_time::write(callback.window.start),
         "end_time": callback.window.end.map(wire_time::write),

@@ -225,11 +225,10 @@ impl<'a> Fields<'a> {
             Some(Value::Array(_)) => self.problem("contacts", "length", format!("at most {} further contacts", MAX_CONTACTS - 1)),
             Some(_) => self.problem("contacts", "type", "must be an array"),
         }
-        if let Some(after) = self.integer("after_failures", 1, 100) {
-            if let Some(first) = steps.first_mut() {
+        if let Some(after) = self.integer("after_failures", 1, 100)
+            && let Some(first) = steps.first_mut() {
                 first.after_failures = Some(after as u32);
             }
-        }
         (!steps.is_empty()).then_some(steps)
     }
 
@@ -277,18 +276,16 @@ impl<'a> Fields<'a> {
         let field = format!("{prefix}customer_number");
         match Contact::parse(response_type, number, rules.dial.default_region.as_deref()) {
             Ok(contact) => {
-                if let Contact::Phone(phone) = &contact {
-                    if let Err(refusal) = rules.dial.permit(phone) {
+                if let Contact::Phone(phone) = &contact
+                    && let Err(refusal) = rules.dial.permit(phone) {
                         self.problem(field, "not_diallable", refusal.to_string());
                         return None;
                     }
-                }
-                if let Contact::Voip(address) = &contact {
-                    if address.is_private() && !rules.allow_private_addresses {
+                if let Contact::Voip(address) = &contact
+                    && address.is_private() && !rules.allow_private_addresses {
                         self.problem(field, "private_address", "is a private or local address, which this queue does not call");
                         return None;
                     }
-                }
                 Some(ContactStep { response_type, contact, after_failures, failures: 0 })
             }
             Err(error) => {
