@@ -28,11 +28,8 @@ pub enum ResponseType {
 }
 
 impl ResponseType {
-    pub const ALL: [ResponseType; 3] = [
-        ResponseType::Voice,
-        ResponseType::VoIP,
-        ResponseType::Email,
-    ];
+    pub const ALL: [ResponseType; 3] =
+        [ResponseType::Voice, ResponseType::VoIP, ResponseType::Email];
 
     /// Reads the name in any case: old clients write `voip` and `EMAIL`.
     pub fn parse(text: &str) -> Option<ResponseType> {
@@ -270,7 +267,9 @@ fn is_host_name(name: &str) -> bool {
     });
     let last = name.rsplit('.').next().unwrap_or(name);
     let numeric = last.bytes().all(|b| b.is_ascii_digit())
-        || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        || last
+            .strip_prefix("0x")
+            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
     labels_are_right && !numeric
 }
 

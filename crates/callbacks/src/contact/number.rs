@@ -291,9 +291,9 @@ impl DialRefusal {
 impl fmt::Display for DialRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DialRefusal::NoRegion => {
-                f.write_str("belongs to no country (satellite or special network), which is never called")
-            }
+            DialRefusal::NoRegion => f.write_str(
+                "belongs to no country (satellite or special network), which is never called",
+            ),
             DialRefusal::Region(region) => {
                 write!(f, "is a number of {region}, which this queue does not call")
             }

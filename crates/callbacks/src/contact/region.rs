@@ -94,13 +94,20 @@ mod tests {
 
     #[test]
     fn only_codes_with_numbers_of_their_own() {
-        for code in ["US", "CA", "JM", "GB", "JE", "GG", "IM", "IT", "VA", "RU", "KZ", "AX", "XK"] {
+        for code in [
+            "US", "CA", "JM", "GB", "JE", "GG", "IM", "IT", "VA", "RU", "KZ", "AX", "XK",
+        ] {
             assert_eq!(Region::parse(code).unwrap().as_str(), code);
         }
-        for code in ["", "us", "Us", "USA", "UK", "001", "ZZ", "XX", "AQ", "1", "É", "ÄÖ"] {
+        for code in [
+            "", "us", "Us", "USA", "UK", "001", "ZZ", "XX", "AQ", "1", "É", "ÄÖ",
+        ] {
             assert_eq!(Region::parse(code), Err(RegionError), "{code}");
         }
         assert!(serde_json::from_str::<Region>(r#""usa""#).is_err());
-        assert_eq!(serde_json::to_string(&Region::parse("FR").unwrap()).unwrap(), r#""FR""#);
+        assert_eq!(
+            serde_json::to_string(&Region::parse("FR").unwrap()).unwrap(),
+            r#""FR""#
+        );
     }
 }

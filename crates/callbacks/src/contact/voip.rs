@@ -114,7 +114,15 @@ impl VoipAddress {
             VoipHost::Name(name) => {
                 let last = name.rsplit('.').next().unwrap_or(name);
                 let single_label = !name.contains('.');
-                let inner = ["localhost", "local", "internal", "lan", "home", "intranet", "corp"];
+                let inner = [
+                    "localhost",
+                    "local",
+                    "internal",
+                    "lan",
+                    "home",
+                    "intranet",
+                    "corp",
+                ];
                 single_label || inner.contains(&last) || name.ends_with(".home.arpa")
             }
         }
@@ -198,8 +206,14 @@ fn scheme(text: &str) -> Result<(bool, &str), ContactError> {
     }
     // Not a scheme but the colon of `host:port`, of `user:password@host` or of an IPv6 address.
     // Known schemes of other worlds get the clearer answer.
-    let foreign = ["tel", "http", "https", "mailto", "xmpp", "h323", "im", "ws", "wss"];
-    if foreign.iter().any(|other| scheme.eq_ignore_ascii_case(other)) || rest.starts_with("//") {
+    let foreign = [
+        "tel", "http", "https", "mailto", "xmpp", "h323", "im", "ws", "wss",
+    ];
+    if foreign
+        .iter()
+        .any(|other| scheme.eq_ignore_ascii_case(other))
+        || rest.starts_with("//")
+    {
         return Err(ContactError::NotSip);
     }
     Ok((false, text))
@@ -211,7 +225,8 @@ fn checked_user(user: &str) -> Result<String, ContactError> {
     }
     // No escapes (%0d), and none of the characters that mean something to a PBX's dial plan or
     // dial string (& ; , / = * # !).
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'~');
+    let allowed =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'~');
     if user.is_empty() || user.len() > LONGEST_USER || !user.bytes().all(allowed) {
         return Err(ContactError::SipUser);
     }
