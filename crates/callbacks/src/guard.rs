@@ -165,7 +165,8 @@ pub fn permanent(callback: &Callback, facts: &Facts<'_>) -> Result<(), Held> {
     if facts.customer.do_not_call {
         return Err(Held::ForGood(Guard::DoNotCall));
     }
-    if !diallable(callback.contact(), facts.queue) {
+    // Rules that cannot be read hold it back (the hours say so below) instead of ending it for good.
+    if facts.queue.hours.is_some() && !diallable(callback.contact(), facts.queue) {
         return Err(Held::ForGood(Guard::NotDiallable));
     }
     Ok(())
