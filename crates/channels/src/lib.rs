@@ -1,10 +1,13 @@
 //! Ways of reaching a person. A channel takes an order and returns an outcome: busy and unanswered are
 //! results, not errors. Each channel owns its wire words; here are only ours.
 
-pub mod fake;
 pub mod order;
+pub mod route;
 pub mod sip;
 pub mod smtp;
+
+pub mod fake;
+mod masked;
 
 pub use order::{Mail, Near, Order, Progress, Readiness, RouteHealth};
 

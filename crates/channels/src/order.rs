@@ -102,3 +102,52 @@ pub struct RouteHealth {
     /// Last failure, without anything personal.
     pub last_failure: Option<String>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use ringback_callbacks::contact::ResponseType;
+    use uuid::Uuid;
+
+    /// An order as the dispatcher would make it, to a telephone number, a SIP address or a mailbox.
+    pub(crate) fn order_to(contact: &str) -> Order {
+        let kind = match contact {
+            text if text.starts_with("sip") => ResponseType::VoIP,
+            text if text.contains('@') => ResponseType::Email,
+            _ => ResponseType::Voice,
+        };
+        Order {
+            tenant: TenantId::default(),
+            callback: InteractionId(Uuid::now_v7()),
+            attempt: AttemptId(Uuid::now_v7()),
+            number: 1,
+            near: Near::Nobody,
+            contact: Contact::from_stored(kind, contact).expect("a contact"),
+            routes: Vec::new(),
+            leg_order: LegOrder::AgentFirst,
+            ring_agent: Duration::from_secs(20),
+            ring_customer: Duration::from_secs(45),
+            max_talk: Duration::from_secs(3600),
+            caller_id: None,
+            mail: None,
+        }
+    }
+
+    #[test]
+    fn nothing_personal_is_printed() {
+        let mut order = order_to("+14155550123");
+        order.near = Near::Dn { dn: "sip:anna@example.com".to_owned(), location: "pbx".to_owned() };
+        order.mail = Some(Mail {
+            from: None,
+            subject: "Your broken boiler".to_owned(),
+            text: "Dear Anna".to_owned(),
+            html: None,
+            automatic: false,
+            in_reply_to: None,
+        });
+        let printed = format!("{order:?}");
+        for personal in ["4155550123", "anna", "Anna", "boiler"] {
+            assert!(!printed.contains(personal), "{personal} in {printed}");
+        }
+    }
+}

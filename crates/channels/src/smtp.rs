@@ -1,1 +1,3 @@
-//! (being written)
+//! Answering by e-mail, through relays.
+
+pub mod template;

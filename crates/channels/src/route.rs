@@ -1,0 +1,372 @@
+//! One configured use of a channel: how fast it may be used, and whether it is well.
+//!
+//! Arithmetic only, on a clock that is handed in; who pings and who dials is the channel's business.
+
+use crate::order::{Readiness, RouteHealth};
+use jiff::Timestamp;
+use ringback_callbacks::clock::Clock;
+use ringback_callbacks::wire_time::plus;
+use ringback_scheduling::limits::{Pace, PaceError, PaceRate};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How much a route may be used.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteLimits {
+    rate: PaceRate,
+    concurrent: u32,
+}
+
+impl RouteLimits {
+    /// A second's worth may go at once after a rest, so that a route of 10 calls per second is not
+    /// held to one every 100 ms to the millisecond.
+    pub fn new(per_second: f64, concurrent: u32) -> Result<RouteLimits, LimitError> {
+        if !(1..=100_000).contains(&concurrent) {
+            return Err(LimitError::Concurrent);
+        }
+        // The rate is checked by `PaceRate`; the burst only has to be in its range.
+        let burst = per_second.clamp(1.0, 10_000.0) as u32;
+        Ok(RouteLimits { rate: PaceRate::new(per_second, burst)?, concurrent })
+    }
+}
+
+/// Limits that make no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    #[error("`concurrent` must be from 1 to 100000")]
+    Concurrent,
+    #[error("{0}")]
+    Pace(#[from] PaceError),
+}
+
+/// A route as the channel keeps it.
+pub struct Route {
+    name: String,
+    channel: &'static str,
+    limits: RouteLimits,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+impl Route {
+    pub fn new(name: &str, channel: &'static str, limits: RouteLimits, clock: Arc<dyn Clock>) -> Arc<Route> {
+        let state = Mutex::new(State::default());
+        Arc::new(Route { name: name.to_owned(), channel, limits, clock, state })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether [`Route::reserve`] would succeed now. Takes nothing.
+    pub fn readiness(&self) -> Readiness {
+        let now = self.clock.now();
+        let state = self.state();
+        // A copy is asked: looking must not use up a call.
+        match state.look(&self.limits, now) {
+            Err(unready) => unready,
+            Ok(()) => match state.pace.clone().take(&self.limits.rate, now) {
+                Ok(()) => Readiness::Ready,
+                Err(at) => Readiness::Wait(until(now, at)),
+            },
+        }
+    }
+
+    /// A place for one call, given back when the permit is dropped.
+    pub fn reserve(self: &Arc<Self>) -> Result<Permit, Readiness> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.look(&self.limits, now)?;
+        state.pace.take(&self.limits.rate, now).map_err(|at| Readiness::Wait(until(now, at)))?;
+        Ok(self.permit(&mut state, now))
+    }
+
+    /// A place kept in case the routes before this one fail. It takes part in the limit of concurrent
+    /// calls, but a call per second is used up only by [`Permit::take_up`].
+    pub fn stand_by(self: &Arc<Self>) -> Result<Permit, Readiness> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.look(&self.limits, now)?;
+        Ok(self.permit(&mut state, now))
+    }
+
+    /// The route failed a call or a ping. It is left alone for 1, 2, 4 … 60 s, and at least for as long
+    /// as the peer asked (up to five minutes). `why` must hold nothing personal.
+    pub fn failed(&self, why: &str, at_least: Option<Duration>) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.last_failure = Some(why.to_owned());
+        let wish = at_least.unwrap_or_default().min(LONGEST_WISH);
+        // Calls that were under way when it went down say nothing new: the wait grows once per wait.
+        let (since, waits) = match &mut state.down {
+            Some(down) if now < down.retry_at => {
+                down.retry_at = down.retry_at.max(plus(now, wish));
+                return;
+            }
+            Some(down) => (down.since, down.waits.saturating_add(1)),
+            None => (now, 0),
+        };
+        let wait = FIRST_WAIT.saturating_mul(1 << waits.min(10)).min(LONGEST_WAIT).max(wish);
+        if state.down.is_none() {
+            tracing::warn!(route.name = %self.name, route.failure = why, "route is down");
+        }
+        state.down = Some(Down { since, waits, retry_at: plus(now, wait), trial: false });
+    }
+
+    /// A ping or a call went through.
+    pub fn succeeded(&self) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if state.down.take().is_some() {
+            state.up_since = Some(now);
+            tracing::info!(route.name = %self.name, "route is up again");
+        }
+    }
+
+    /// When a route that is down wants to be looked at again.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        self.state().down.as_ref().map(|down| down.retry_at)
+    }
+
+    pub fn health(&self) -> RouteHealth {
+        let state = self.state();
+        RouteHealth {
+            name: self.name.clone(),
+            channel: self.channel,
+            up: state.down.is_none(),
+            since: state.down.as_ref().map(|down| down.since).or(state.up_since),
+            active: state.active,
+            last_failure: state.last_failure.clone(),
+        }
+    }
+
+    fn permit(self: &Arc<Self>, state: &mut State, now: Timestamp) -> Permit {
+        state.active += 1;
+        let trial = match &mut state.down {
+            Some(down) if now >= down.retry_at => {
+                down.trial = true;
+                true
+            }
+            Some(_) | None => false,
+        };
+        Permit { route: self.clone(), trial }
+    }
+
+    /// A panic elsewhere must not take the route with it: every change below is whole by itself.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("name", &self.name).field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+/// A place on a route.
+#[derive(Debug)]
+pub struct Permit {
+    route: Arc<Route>,
+    trial: bool,
+}
+
+impl Permit {
+    pub fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// The routes before this one failed and its call is placed now. The call cannot be taken back, so
+    /// one too many is allowed to go; the ones after it wait longer for that.
+    pub fn take_up(&self) {
+        let now = self.route.clock.now();
+        let mut state = self.route.state();
+        if state.pace.take(&self.route.limits.rate, now).is_err() {
+            tracing::debug!(route.name = %self.route.name, "a call from a failed route went over the pace");
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.route.state();
+        state.active = state.active.saturating_sub(1);
+        if let (true, Some(down)) = (self.trial, &mut state.down) {
+            down.trial = false;
+        }
+    }
+}
+
+/// The readiness of an order that may use any of `routes`: the best of them. `None` in the list is a
+/// route that is not configured here.
+pub fn best<'a>(routes: impl Iterator<Item = Option<&'a Arc<Route>>>) -> Readiness {
+    let mut best = Readiness::NoRoute;
+    for route in routes.flatten() {
+        best = better(best, route.readiness());
+    }
+    best
+}
+
+/// Ready before a short wait before a dead route before none.
+fn better(one: Readiness, other: Readiness) -> Readiness {
+    match (one, other) {
+        (Readiness::Ready, _) | (_, Readiness::Ready) => Readiness::Ready,
+        (Readiness::Wait(a), Readiness::Wait(b)) => Readiness::Wait(a.min(b)),
+        (Readiness::Wait(a), _) | (_, Readiness::Wait(a)) => Readiness::Wait(a),
+        (Readiness::Down(a), Readiness::Down(b)) => Readiness::Down(a.min(b)),
+        (Readiness::Down(a), Readiness::NoRoute) | (Readiness::NoRoute, Readiness::Down(a)) => Readiness::Down(a),
+        (Readiness::NoRoute, Readiness::NoRoute) => Readiness::NoRoute,
+    }
+}
+
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A peer may ask for a longer rest, but not take a route out for the day.
+const LONGEST_WISH: Duration = Duration::from_secs(300);
+/// Nobody knows when a call will end; this is when to look again.
+const WHEN_FULL: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+struct State {
+    pace: Pace,
+    active: u32,
+    down: Option<Down>,
+    up_since: Option<Timestamp>,
+    last_failure: Option<String>,
+}
+
+struct Down {
+    since: Timestamp,
+    waits: u32,
+    retry_at: Timestamp,
+    /// After the wait one call at a time may find out whether the route is well again.
+    trial: bool,
+}
+
+impl State {
+    fn look(&self, limits: &RouteLimits, now: Timestamp) -> Result<(), Readiness> {
+        if let Some(down) = &self.down {
+            if now < down.retry_at {
+                return Err(Readiness::Down(until(now, down.retry_at)));
+            }
+            if down.trial {
+                return Err(Readiness::Down(WHEN_FULL));
+            }
+        }
+        if self.active >= limits.concurrent {
+            return Err(Readiness::Wait(WHEN_FULL));
+        }
+        Ok(())
+    }
+}
+
+/// Never nothing: a wait of zero would be asked again in a circle.
+fn until(now: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::HandClock;
+
+    fn route(per_second: f64, concurrent: u32) -> (Arc<Route>, Arc<HandClock>) {
+        let clock = HandClock::at("2026-03-10T12:00:00Z");
+        let limits = RouteLimits::new(per_second, concurrent).expect("sensible limits");
+        (Route::new("trunk", "sip", limits, clock.clone()), clock)
+    }
+
+    #[test]
+    fn calls_per_second_are_kept_and_waits_are_true() {
+        let (route, clock) = route(2.0, 100);
+        let held: Vec<Permit> = (0..2).map(|_| route.reserve().expect("a burst of a second")).collect();
+        assert_eq!(route.readiness(), Readiness::Wait(Duration::from_millis(500)));
+        assert_eq!(route.reserve().err(), Some(Readiness::Wait(Duration::from_millis(500))));
+        clock.turn(Duration::from_millis(499));
+        assert!(route.reserve().is_err());
+        clock.turn(Duration::from_millis(1));
+        assert_eq!(route.readiness(), Readiness::Ready);
+        assert!(route.reserve().is_ok());
+        assert!(route.reserve().is_err(), "looking took nothing, reserving did");
+        assert_eq!(route.health().active, 2);
+        drop(held);
+        assert_eq!(route.health().active, 0);
+    }
+
+    #[test]
+    fn concurrent_calls_are_kept() {
+        let (route, _clock) = route(1000.0, 2);
+        let one = route.reserve().expect("first");
+        let _two = route.stand_by().expect("second, standing by");
+        assert_eq!(route.readiness(), Readiness::Wait(WHEN_FULL));
+        assert!(route.stand_by().is_err());
+        drop(one);
+        assert_eq!(route.readiness(), Readiness::Ready);
+    }
+
+    #[test]
+    fn a_place_standing_by_uses_the_pace_only_when_taken_up() {
+        let (route, _clock) = route(1.0, 10);
+        let place = route.stand_by().expect("room");
+        assert_eq!(route.readiness(), Readiness::Ready);
+        place.take_up();
+        assert_eq!(route.readiness(), Readiness::Wait(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn waits_double_to_a_minute_and_a_good_call_ends_them() {
+        let (route, clock) = route(1000.0, 10);
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+            route.failed("503", None);
+            // What was under way at the time fails too, and changes nothing.
+            route.failed("503", None);
+            assert_eq!(route.readiness(), Readiness::Down(Duration::from_secs(seconds)));
+            assert!(!route.health().up);
+            clock.turn(Duration::from_secs(seconds));
+        }
+        let trial = route.reserve().expect("one call may try");
+        assert_eq!(route.reserve().err(), Some(Readiness::Down(WHEN_FULL)), "one at a time");
+        drop(trial);
+        assert!(route.reserve().is_ok());
+        route.succeeded();
+        assert_eq!(route.readiness(), Readiness::Ready);
+        let health = route.health();
+        assert!(health.up && health.since.is_some());
+        assert_eq!(health.last_failure.as_deref(), Some("503"));
+        route.failed("503", None);
+        assert_eq!(route.readiness(), Readiness::Down(Duration::from_secs(1)), "the count starts anew");
+    }
+
+    #[test]
+    fn a_peers_wish_is_kept_within_reason() {
+        for (wish, kept) in [(0, 1), (20, 20), (86_400, 300)] {
+            let (route, _clock) = route(1000.0, 10);
+            route.failed("503", Some(Duration::from_secs(wish)));
+            assert_eq!(route.readiness(), Readiness::Down(Duration::from_secs(kept)), "{wish}");
+        }
+    }
+
+    #[test]
+    fn an_order_gets_the_best_of_its_routes() {
+        let (down, _) = route(1.0, 1);
+        down.failed("no answer", None);
+        let (full, _) = route(1000.0, 1);
+        let _held = full.reserve().expect("room");
+        let (well, _) = route(1.0, 1);
+        let pick = |list: &[Option<&Arc<Route>>]| best(list.iter().copied());
+        assert_eq!(pick(&[]), Readiness::NoRoute);
+        assert_eq!(pick(&[None]), Readiness::NoRoute);
+        assert_eq!(pick(&[None, Some(&down)]), Readiness::Down(Duration::from_secs(1)));
+        assert_eq!(pick(&[Some(&down), Some(&full)]), Readiness::Wait(WHEN_FULL));
+        assert_eq!(pick(&[Some(&down), Some(&full), Some(&well)]), Readiness::Ready);
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused() {
+        assert!(RouteLimits::new(0.0, 1).is_err());
+        assert!(RouteLimits::new(f64::NAN, 1).is_err());
+        assert!(RouteLimits::new(1.0, 0).is_err());
+        assert!(RouteLimits::new(0.5, 1).is_ok());
+    }
+}
