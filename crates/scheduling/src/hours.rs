@@ -6,16 +6,15 @@
 //! the first time round, and hours that begin within it begin the first time round.
 
 mod error;
+mod holidays;
 mod rules;
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use compact_calendar::CompactCalendar;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use opening_hours::localization::Country;
 use serde::{Deserialize, Serialize};
 
 pub use error::{HoursError, HoursFault};
@@ -47,7 +46,9 @@ pub struct HolidayConfig {
     /// the set has holes, and holds only days that the whole country keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
-    /// A part of the country with holidays of its own (the second half of its ISO 3166-2 code).
+    /// A part of the country with holidays of its own: the second half of its ISO 3166-2 code, like
+    /// `BY` in Germany or `SCT` in Great Britain. Known for AT, AU, CA, CH, DE, FR, GB, NZ and US,
+    /// until 2040.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Holidays of one's own, day by day.
@@ -105,7 +106,7 @@ impl Hours {
     pub fn parse(config: &HoursConfig) -> Result<Hours, HoursError> {
         let zone = Zone::parse(&config.time_zone)
             .map_err(|error| HoursError::new("time_zone", error.into()))?;
-        let holidays = holidays(&config.holidays)?.map(Arc::new);
+        let holidays = holidays::calendar(&config.holidays)?.map(Arc::new);
         let rules = Rules::parse(&config.opening_hours, holidays.clone())
             .map_err(|fault| HoursError::new("opening_hours", fault))?;
         Ok(Hours {
@@ -236,7 +237,6 @@ impl Hours {
 
 const LOOK_AHEAD: jiff::SignedDuration =
     jiff::SignedDuration::from_hours(24 * LOOK_AHEAD_DAYS as i64);
-const MOST_HOLIDAYS: usize = 5_000;
 const MOST_EXCEPTIONS: usize = 2_000;
 const LONGEST_NOTE: usize = 500;
 
@@ -348,50 +348,6 @@ fn exceptions(written: &[Exception]) -> Result<BTreeMap<Date, OwnHours>, HoursEr
         }
     }
     Ok(days)
-}
-
-/// All holidays of all sources, or `None` if there is no source at all.
-fn holidays(config: &HolidayConfig) -> Result<Option<CompactCalendar>, HoursError> {
-    let mut calendar = CompactCalendar::default();
-    if config.dates.len() > MOST_HOLIDAYS {
-        let limit = MOST_HOLIDAYS;
-        return Err(HoursError::new(
-            "holidays.dates",
-            HoursFault::TooMany { limit },
-        ));
-    }
-    for (index, date) in config.dates.iter().enumerate() {
-        let field = || format!("holidays.dates[{index}]");
-        let day = rules::to_chrono(*date)
-            .filter(|_| in_range(*date))
-            .ok_or_else(|| HoursError::new(field(), HoursFault::DateOutOfRange(*date)))?;
-        if !calendar.insert(day) {
-            return Err(HoursError::new(field(), HoursFault::DuplicateDate(*date)));
-        }
-    }
-    if let Some(code) = &config.country {
-        let country = Country::from_str(code).map_err(|_| {
-            let shortened = code.chars().take(20).collect();
-            HoursError::new("holidays.country", HoursFault::UnknownCountry(shortened))
-        })?;
-        let known = country.holidays();
-        if known.get_public().iter().next().is_none() {
-            let fault = HoursFault::CountryWithoutHolidays(code.clone());
-            return Err(HoursError::new("holidays.country", fault));
-        }
-        for day in known.get_public().iter() {
-            calendar.insert(day);
-        }
-    }
-    if let Some(region) = &config.region {
-        let fault = HoursFault::UnknownRegion {
-            country: config.country.clone().unwrap_or_default(),
-            region: region.chars().take(20).collect(),
-        };
-        return Err(HoursError::new("holidays.region", fault));
-    }
-    let no_source = config.country.is_none() && config.dates.is_empty();
-    Ok((!no_source).then_some(calendar))
 }
 
 #[cfg(test)]

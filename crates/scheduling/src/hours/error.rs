@@ -50,7 +50,8 @@ impl fmt::Display for HoursError {
             | HoursFault::ReopensHoliday { .. }
             | HoursFault::UnknownCountry(_)
             | HoursFault::CountryWithoutHolidays(_)
-            | HoursFault::UnknownRegion { .. } => " ",
+            | HoursFault::UnknownRegion { .. }
+            | HoursFault::RegionWithoutCountry => " ",
         };
         write!(f, "{}:{glue}{}", self.field, self.fault)
     }
@@ -106,4 +107,6 @@ pub enum HoursFault {
         "no holidays of region {region:?} of {country} are known here: list them in holidays.dates"
     )]
     UnknownRegion { country: String, region: String },
+    #[error("a region needs its country: set holidays.country")]
+    RegionWithoutCountry,
 }

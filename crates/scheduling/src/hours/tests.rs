@@ -551,10 +551,10 @@ fn what_cannot_be_meant_is_refused_with_its_field() {
         change(&mut config);
         field(&config)
     };
-    let (name, fault) = with(|c| c.holidays.country = Some("XX".into()));
+    let (name, fault) = with(|c| c.holidays.country = Some("fr".into()));
     assert_eq!(
         (name.as_str(), fault),
-        ("holidays.country", HoursFault::UnknownCountry("XX".into()))
+        ("holidays.country", HoursFault::UnknownCountry("fr".into()))
     );
     let (name, fault) = with(|c| c.holidays.dates = vec![date(2026, 6, 1), date(2026, 6, 1)]);
     assert_eq!(
@@ -562,6 +562,28 @@ fn what_cannot_be_meant_is_refused_with_its_field() {
         (
             "holidays.dates[1]",
             HoursFault::DuplicateDate(date(2026, 6, 1))
+        )
+    );
+    let (name, fault) = with(|c| c.holidays.region = Some("XX".into()));
+    let unknown = HoursFault::UnknownRegion {
+        country: "FR".into(),
+        region: "XX".into(),
+    };
+    assert_eq!((name.as_str(), fault), ("holidays.region", unknown));
+    let (name, fault) = with(|c| {
+        c.holidays.country = None;
+        c.holidays.region = Some("57".into());
+    });
+    assert_eq!(
+        (name.as_str(), fault),
+        ("holidays.region", HoursFault::RegionWithoutCountry)
+    );
+    let (name, fault) = with(|c| c.holidays.country = Some("IN".into()));
+    assert_eq!(
+        (name.as_str(), fault),
+        (
+            "holidays.country",
+            HoursFault::CountryWithoutHolidays("IN".into())
         )
     );
     let (name, _) = with(|c| c.holidays.dates = vec![date(9999, 6, 1)]);
@@ -615,6 +637,19 @@ fn holidays_of_ones_own_add_to_the_countrys() {
         let noon = hours.zone().tz().to_timestamp(day.at(12, 0, 0, 0)).unwrap();
         assert_eq!(hours.is_open(noon), !holiday, "{day}");
     }
+}
+
+#[test]
+fn a_region_has_holidays_of_its_own() {
+    let mut config = config("Mo-Fr 09:00-17:00; PH off", "Europe/Berlin");
+    config.holidays.country = Some("DE".into());
+    // Epiphany 2026 is a Tuesday, and Bavaria's own.
+    let noon = wall("2026-01-06T12:00[Europe/Berlin]");
+    assert!(Hours::parse(&config).unwrap().is_open(noon));
+    config.holidays.region = Some("BY".into());
+    assert!(!Hours::parse(&config).unwrap().is_open(noon));
+    config.holidays.region = Some("BE".into());
+    assert!(Hours::parse(&config).unwrap().is_open(noon));
 }
 
 #[test]
