@@ -3,8 +3,8 @@
 //! A SIP URI can carry header fields, parameters and escapes that end up in requests to third
 //! parties. None of them survives: the canonical form is built from the parts that were checked.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{ContactError, HIDDEN, holds_hidden_characters, is_host_name};
 
