@@ -74,18 +74,8 @@ const SCENARIOS: [Scenario; 20] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_udp() {
-    all_over(Transport::Udp).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_tcp() {
-    all_over(Transport::Tcp).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_tls() {
-    all_over(Transport::Tls).await;
+async fn every_scenario_over_every_transport() {
+    tokio::join!(all_over(Transport::Udp), all_over(Transport::Tcp), all_over(Transport::Tls));
 }
 
 /// All scenarios at once on one engine: a slow or silent peer must not disturb the others.
