@@ -35,7 +35,7 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
         return carrier.release(Guard::RulesUnreadable, plus(parts.clock.now(), Duration::from_secs(60))).await;
     };
     let Some(channel) = parts.channels.serving(callback.response_type()) else {
-        let fault = format!("no channel is configured for {}", callback.response_type().name());
+        let fault = format!("no channel is configured for {}", callback.response_type().as_str());
         return carrier.tell(Command::Fail { fence: carrier.fence, fault }).await;
     };
     let agent = match target.agent() {
@@ -64,7 +64,7 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
             return carrier.release(Guard::Route, plus(parts.clock.now(), rest)).await;
         }
         Readiness::NoRoute => {
-            let fault = format!("no route is configured for {} in this queue", callback.response_type().name());
+            let fault = format!("no route is configured for {} in this queue", callback.response_type().as_str());
             return carrier.tell(Command::Fail { fence: carrier.fence, fault }).await;
         }
     }

@@ -126,11 +126,9 @@ impl PhoneNumber {
 impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = self.dialled_digits();
-        // Enough to recognise a number one knows: `+1415•••0123`. Short numbers show less.
-        let tail = if digits.len() >= 10 { 4 } else { 2 };
-        let head = digits.len().saturating_sub(tail + 3).min(4);
-        let (head, rest) = digits.split_at(head);
-        let tail = &rest[rest.len().saturating_sub(tail)..];
+        // Enough to tell two numbers on one page apart, too little to ring either: `+14•••23`.
+        let (head, rest) = digits.split_at(digits.len().min(2));
+        let tail = &rest[rest.len().saturating_sub(2)..];
         write!(f, "+{head}{HIDDEN}{tail}")
     }
 }

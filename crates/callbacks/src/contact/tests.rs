@@ -464,9 +464,9 @@ fn texts_that_are_no_email_addresses() {
 #[test]
 fn nothing_prints_in_clear() {
     let cases = [
-        (ResponseType::Voice, "+14155550123", "+1415•••0123"),
-        (ResponseType::Voice, "+442079460018", "+4420•••0018"),
-        (ResponseType::Voice, "+4930123456", "+493•••3456"),
+        (ResponseType::Voice, "+14155550123", "+14•••23"),
+        (ResponseType::Voice, "+442079460018", "+44•••18"),
+        (ResponseType::Voice, "+4930123456", "+49•••56"),
         (ResponseType::Voice, "+6834567", "+68•••67"),
         (
             ResponseType::VoIP,
