@@ -161,6 +161,10 @@ impl Call {
         (request, to)
     }
 
+    pub fn fall_silent(&self) {
+        self.media.connect(None);
+    }
+
     /// The sound so far, for the record.
     pub fn media_record(&self) -> MediaRecord {
         let counts = self.media.counts();

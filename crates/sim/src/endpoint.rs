@@ -103,6 +103,7 @@ const GIVE_UP: Duration = Duration::from_secs(32);
 const GOOD_BYE: Duration = Duration::from_secs(1);
 /// No call of a test lasts this long: whatever is left then is ended.
 const LONGEST_CALL: Duration = Duration::from_secs(600);
+const LAST_WORDS: Duration = Duration::from_millis(100);
 const MOST_CALLS: usize = 20_000;
 const MOST_ANSWERS: usize = 50_000;
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK";
@@ -111,7 +112,10 @@ const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK";
 type Key = (String, String);
 
 fn key_of(request: &Message) -> Key {
-    (request.call_id().to_owned(), request.caller_tag().to_owned())
+    (
+        request.call_id().to_owned(),
+        request.caller_tag().to_owned(),
+    )
 }
 
 enum Timer {
@@ -552,7 +556,13 @@ impl Desk {
                 call_id: call.call_id.clone(),
                 by,
             });
-            self.witness.media_ended(call.media_record());
+            call.fall_silent();
+            let witness = self.witness.clone();
+            tokio::spawn(async move {
+                // What the other said before it hung up may still be on its way.
+                tokio::time::sleep(LAST_WORDS).await;
+                witness.media_ended(call.media_record());
+            });
         }
     }
 
