@@ -130,12 +130,13 @@ impl Bridge<'_> {
         let mut number = 0;
         let mut flow = self.call.flow;
         let mut reached = self.dial_first(flow, &mut number, 0).await;
-        if let Err(missed) = &reached {
-            if flow == Flow::HeldOffer && matches!(missed.failure.code, Some(488 | 606)) {
-                flow = Flow::FlowIv;
-                let start_at = missed.target;
-                reached = self.dial_first(flow, &mut number, start_at).await;
-            }
+        if let Err(missed) = &reached
+            && flow == Flow::HeldOffer
+            && matches!(missed.failure.code, Some(488 | 606))
+        {
+            flow = Flow::FlowIv;
+            let start_at = missed.target;
+            reached = self.dial_first(flow, &mut number, start_at).await;
         }
         let mut leg = reached.map_err(|missed| missed.failure)?;
         leg.settle_route().await;

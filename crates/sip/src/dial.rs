@@ -335,16 +335,16 @@ impl Dial<'_> {
             return;
         }
         *rang = true;
-        if let Some(tag) = message::to_tag(&response.headers) {
-            if leg.record.to_tag.as_ref() != Some(&tag) {
-                let mut early = leg.dialog.clone();
-                early.learn(response);
-                leg.record.to_tag = Some(tag);
-                leg.record.state = LegState::Early;
-                leg.record.remote_target = Some(early.remote_target);
-                leg.record.route_set = early.route_set;
-                let _told = leg.tell_record().await;
-            }
+        if let Some(tag) = message::to_tag(&response.headers)
+            && leg.record.to_tag.as_ref() != Some(&tag)
+        {
+            let mut early = leg.dialog.clone();
+            early.learn(response);
+            leg.record.to_tag = Some(tag);
+            leg.record.state = LegState::Early;
+            leg.record.remote_target = Some(early.remote_target);
+            leg.record.route_set = early.route_set;
+            let _told = leg.tell_record().await;
         }
         self.tell(BridgeEvent::Ringing { party, code });
         if message::sdp_body(&response.headers, &response.body).is_some() {

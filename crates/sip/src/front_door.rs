@@ -27,10 +27,12 @@ use crate::{
 /// The methods we take inside a dialog.
 pub(crate) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK, INFO";
 
+type OpenDialogs = HashMap<(String, String), mpsc::Sender<ServerTx>>;
+
 /// Our dialogs, by Call-ID and our tag.
 #[derive(Clone, Default)]
 pub(crate) struct Dialogs {
-    open: Arc<Mutex<HashMap<(String, String), mpsc::Sender<ServerTx>>>>,
+    open: Arc<Mutex<OpenDialogs>>,
 }
 
 impl Dialogs {
@@ -53,7 +55,7 @@ impl Dialogs {
         self.lock().get(&(call_id, tag)).cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), mpsc::Sender<ServerTx>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, OpenDialogs> {
         self.open
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -49,6 +49,10 @@ pub(crate) struct Leg {
 }
 
 /// What a leg wants of its bridge.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made and taken apart in one turn of a loop"
+)]
 pub(crate) enum LegEvent {
     /// BYE, or an INVITE or UPDATE that changes the session; not yet answered.
     Request(ServerTx),

@@ -89,10 +89,10 @@ impl Resolver {
         if let Ok(ip) = to.host.parse::<IpAddr>() {
             return vec![literal(to, ip)];
         }
-        match tokio::time::timeout(self.wait, self.look_up(to)).await {
-            Ok(hops) => hops,
-            Err(_late) => Vec::new(),
-        }
+        // Too late is the same as unknown.
+        tokio::time::timeout(self.wait, self.look_up(to))
+            .await
+            .unwrap_or_default()
     }
 
     async fn look_up(&self, to: &Destination) -> Vec<Hop> {

@@ -22,9 +22,16 @@ fn talked(kind: &BridgeEndKind) -> By {
 async fn held_offer_joins_two_phones() {
     let engine = engine().await;
     let agent = Phone::start(Manner::default()).await;
-    let customer =
-        Phone::start(Manner { hangs_up_after: Some(Duration::from_millis(400)), ..Manner::default() }).await;
-    let (end, events) = run(&engine, call("a-1", target(agent.port), target(customer.port))).await;
+    let customer = Phone::start(Manner {
+        hangs_up_after: Some(Duration::from_millis(400)),
+        ..Manner::default()
+    })
+    .await;
+    let (end, events) = run(
+        &engine,
+        call("a-1", target(agent.port), target(customer.port)),
+    )
+    .await;
     assert_eq!(talked(&end.kind), By::Second);
     assert!(end.bridged_at.is_some());
     let seen = agent.seen();
@@ -32,17 +39,34 @@ async fn held_offer_joins_two_phones() {
     assert!(body(first).contains("a=inactive"), "{first}");
     assert_eq!(header(first, "X-Ringback-Attempt"), Some("a-1"));
     assert!(header(first, "Call-ID").unwrap().starts_with("a-1.first@"));
-    let offered = customer.seen().into_iter().find(|m| m.starts_with("INVITE")).unwrap();
+    let offered = customer
+        .seen()
+        .into_iter()
+        .find(|m| m.starts_with("INVITE"))
+        .unwrap();
     assert!(body(&offered).contains(&format!("m=audio {} ", 30_000 + agent.port % 1000)));
     assert!(body(&offered).contains("a=sendrecv") && !body(&offered).contains("inactive"));
-    let joining = seen.iter().filter(|m| m.starts_with("INVITE")).nth(1).unwrap();
+    let joining = seen
+        .iter()
+        .filter(|m| m.starts_with("INVITE"))
+        .nth(1)
+        .unwrap();
     assert!(body(joining).contains(&format!("m=audio {} ", 30_000 + customer.port % 1000)));
     // The origin stays ours and counts up.
-    let origin = |m: &str| body(m).lines().find(|l| l.starts_with("o=")).unwrap().to_owned();
+    let origin = |m: &str| {
+        body(m)
+            .lines()
+            .find(|l| l.starts_with("o="))
+            .unwrap()
+            .to_owned()
+    };
     let words = |o: &str| o.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let (before, after) = (words(&origin(first)), words(&origin(joining)));
     assert_eq!(before[1], after[1]);
-    assert_eq!(before[2].parse::<u64>().unwrap() + 1, after[2].parse::<u64>().unwrap());
+    assert_eq!(
+        before[2].parse::<u64>().unwrap() + 1,
+        after[2].parse::<u64>().unwrap()
+    );
     // The customer is not asked a second time, and the agent is told goodbye.
     assert_eq!(customer.count("INVITE"), 1);
     assert_eq!(agent.count("BYE"), 1);
@@ -55,28 +79,59 @@ async fn held_offer_joins_two_phones() {
         })
         .collect();
     for party in ["agent", "customer"] {
-        let states: Vec<_> = records.iter().filter(|(p, _)| p == party).map(|(_, s)| *s).collect();
-        assert_eq!(states, [LegState::Inviting, LegState::Early, LegState::Confirmed, LegState::Ended]);
+        let states: Vec<_> = records
+            .iter()
+            .filter(|(p, _)| p == party)
+            .map(|(_, s)| *s)
+            .collect();
+        assert_eq!(
+            states,
+            [
+                LegState::Inviting,
+                LegState::Early,
+                LegState::Confirmed,
+                LegState::Ended
+            ]
+        );
     }
 }
 
 #[tokio::test]
 async fn flow_iv_puts_the_answer_into_the_ack() {
     let engine = engine().await;
-    let agent = Phone::start(Manner { video: true, ..Manner::default() }).await;
+    let agent = Phone::start(Manner {
+        video: true,
+        ..Manner::default()
+    })
+    .await;
     let customer = Phone::start(Manner::default()).await;
     let mut call = call("b-1", target(agent.port), target(customer.port));
     call.flow = Flow::FlowIv;
     call.max_talk = Duration::from_millis(300);
     let (end, _) = run(&engine, call).await;
     assert_eq!(talked(&end.kind), By::MaxTalk);
-    let first = agent.seen().into_iter().find(|m| m.starts_with("INVITE")).unwrap();
+    let first = agent
+        .seen()
+        .into_iter()
+        .find(|m| m.starts_with("INVITE"))
+        .unwrap();
     assert_eq!(body(&first), "");
-    let held = agent.seen().into_iter().find(|m| m.starts_with("ACK")).unwrap();
+    let held = agent
+        .seen()
+        .into_iter()
+        .find(|m| m.starts_with("ACK"))
+        .unwrap();
     assert!(body(&held).contains("a=inactive") && body(&held).contains("m=video 0"));
-    let answer = customer.seen().into_iter().find(|m| m.starts_with("ACK")).unwrap();
+    let answer = customer
+        .seen()
+        .into_iter()
+        .find(|m| m.starts_with("ACK"))
+        .unwrap();
     assert!(body(&answer).contains(&format!("m=audio {} ", 30_000 + agent.port % 1000)));
-    assert!(!body(&answer).contains("m=video"), "as many lines as were offered: {answer}");
+    assert!(
+        !body(&answer).contains("m=video"),
+        "as many lines as were offered: {answer}"
+    );
     for phone in [&agent, &customer] {
         assert_eq!(phone.count("BYE"), 1);
     }
@@ -85,7 +140,11 @@ async fn flow_iv_puts_the_answer_into_the_ack() {
 #[tokio::test]
 async fn a_phone_that_refuses_inactive_gets_flow_iv() {
     let engine = engine().await;
-    let agent = Phone::start(Manner { refuses_inactive: true, ..Manner::default() }).await;
+    let agent = Phone::start(Manner {
+        refuses_inactive: true,
+        ..Manner::default()
+    })
+    .await;
     let customer = Phone::start(Manner::default()).await;
     let mut call = call("c-1", target(agent.port), target(customer.port));
     call.max_talk = Duration::from_millis(200);
@@ -95,7 +154,14 @@ async fn a_phone_that_refuses_inactive_gets_flow_iv() {
         .seen()
         .iter()
         .filter(|m| m.starts_with("INVITE"))
-        .map(|m| header(m, "Call-ID").unwrap().split('@').next().unwrap().to_owned())
+        .map(|m| {
+            header(m, "Call-ID")
+                .unwrap()
+                .split('@')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     assert_eq!(ids, ["c-1.first", "c-1.first.1", "c-1.first.1"]);
 }
@@ -103,9 +169,17 @@ async fn a_phone_that_refuses_inactive_gets_flow_iv() {
 #[tokio::test]
 async fn a_refused_reinvite_ends_both_legs() {
     let engine = engine().await;
-    let agent = Phone::start(Manner { refuses_reinvite: Some(488), ..Manner::default() }).await;
+    let agent = Phone::start(Manner {
+        refuses_reinvite: Some(488),
+        ..Manner::default()
+    })
+    .await;
     let customer = Phone::start(Manner::default()).await;
-    let (end, _) = run(&engine, call("d-1", target(agent.port), target(customer.port))).await;
+    let (end, _) = run(
+        &engine,
+        call("d-1", target(agent.port), target(customer.port)),
+    )
+    .await;
     match end.kind {
         BridgeEndKind::NotConnected(failure) => assert_eq!(failure.code, Some(488)),
         other => panic!("{other:?}"),
@@ -118,7 +192,11 @@ async fn a_refused_reinvite_ends_both_legs() {
 #[tokio::test]
 async fn glare_is_tried_again() {
     let engine = engine().await;
-    let agent = Phone::start(Manner { glares: 1, ..Manner::default() }).await;
+    let agent = Phone::start(Manner {
+        glares: 1,
+        ..Manner::default()
+    })
+    .await;
     let customer = Phone::start(Manner::default()).await;
     let mut call = call("e-1", target(agent.port), target(customer.port));
     call.max_talk = Duration::from_millis(200);
@@ -130,13 +208,22 @@ async fn glare_is_tried_again() {
 #[tokio::test]
 async fn a_moved_phone_is_announced_to_the_other() {
     let engine = engine().await;
-    let agent = Phone::start(Manner { moves: true, ..Manner::default() }).await;
+    let agent = Phone::start(Manner {
+        moves: true,
+        ..Manner::default()
+    })
+    .await;
     let customer = Phone::start(Manner::default()).await;
     let mut call = call("f-1", target(agent.port), target(customer.port));
     call.max_talk = Duration::from_millis(200);
     let (end, _) = run(&engine, call).await;
     assert_eq!(talked(&end.kind), By::MaxTalk);
-    let last = customer.seen().into_iter().filter(|m| m.starts_with("INVITE")).nth(1).unwrap();
+    let last = customer
+        .seen()
+        .into_iter()
+        .filter(|m| m.starts_with("INVITE"))
+        .nth(1)
+        .unwrap();
     assert!(body(&last).contains(&format!("m=audio {} ", 30_100 + agent.port % 1000)));
 }
 
@@ -148,31 +235,67 @@ async fn hold_and_resume_reach_the_other_phone() {
     let mut call = call("g-1", target(agent.port), target(customer.port));
     call.max_talk = Duration::from_secs(20);
     let running = tokio::spawn(async move { run(&engine, call).await });
-    agent.wait_for("the joining ACK", |m| m.starts_with("ACK") && header(m, "CSeq") == Some("2 ACK")).await;
+    agent
+        .wait_for("the joining ACK", |m| {
+            m.starts_with("ACK") && header(m, "CSeq") == Some("2 ACK")
+        })
+        .await;
     let hold = "v=0\r\no=phone 9 9 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
                 m=audio 40000 RTP/AVP 0\r\na=sendonly\r\n";
     customer.send("INVITE", Some(hold), "");
-    let told = agent.wait_for("the hold", |m| m.starts_with("INVITE") && m.contains("a=sendonly")).await;
+    let told = agent
+        .wait_for("the hold", |m| {
+            m.starts_with("INVITE") && m.contains("a=sendonly")
+        })
+        .await;
     assert!(body(&told).contains("o=ringback ") && body(&told).contains("m=audio 40000"));
     let answer = |m: &str| m.starts_with("SIP/2.0 200") && m.contains("2 INVITE");
     let answered = customer.wait_for("the answer", answer).await;
     assert!(body(&answered).contains("a=recvonly"), "{answered}");
     // Everything else a phone may ask for.
     agent.send("REFER", None, "Refer-To: <sip:elsewhere@127.0.0.1>\r\n");
-    agent.wait_for("the refusal", |m| m.starts_with("SIP/2.0 603") && m.contains("REFER")).await;
+    agent
+        .wait_for("the refusal", |m| {
+            m.starts_with("SIP/2.0 603") && m.contains("REFER")
+        })
+        .await;
     agent.send("OPTIONS", None, "");
-    agent.wait_for("the options", |m| m.starts_with("SIP/2.0 200") && m.contains("OPTIONS\r\n")).await;
+    agent
+        .wait_for("the options", |m| {
+            m.starts_with("SIP/2.0 200") && m.contains("OPTIONS\r\n")
+        })
+        .await;
     agent.send("INFO", None, "");
-    agent.wait_for("the info", |m| m.starts_with("SIP/2.0 200") && m.contains("INFO\r\n")).await;
+    agent
+        .wait_for("the info", |m| {
+            m.starts_with("SIP/2.0 200") && m.contains("INFO\r\n")
+        })
+        .await;
     agent.send("MESSAGE", None, "");
-    agent.wait_for("the 405", |m| m.starts_with("SIP/2.0 405") && m.contains("MESSAGE\r\n")).await;
+    agent
+        .wait_for("the 405", |m| {
+            m.starts_with("SIP/2.0 405") && m.contains("MESSAGE\r\n")
+        })
+        .await;
     agent.send("UPDATE", Some(hold), "");
-    agent.wait_for("the update", |m| m.starts_with("SIP/2.0 200") && m.contains("UPDATE\r\n")).await;
+    agent
+        .wait_for("the update", |m| {
+            m.starts_with("SIP/2.0 200") && m.contains("UPDATE\r\n")
+        })
+        .await;
     agent.send("BYE", None, "");
     let (end, events) = running.await.unwrap();
     assert_eq!(talked(&end.kind), By::First);
-    let by: Vec<By> =
-        events.iter().filter_map(|e| if let BridgeEvent::Reinvite { by } = e { Some(*by) } else { None }).collect();
+    let by: Vec<By> = events
+        .iter()
+        .filter_map(|e| {
+            if let BridgeEvent::Reinvite { by } = e {
+                Some(*by)
+            } else {
+                None
+            }
+        })
+        .collect();
     assert_eq!(by, [By::Second, By::First]);
     assert_eq!(customer.count("BYE"), 1);
 }
@@ -180,10 +303,21 @@ async fn hold_and_resume_reach_the_other_phone() {
 #[tokio::test]
 async fn a_first_party_that_hangs_up_while_waiting_ends_the_ringing() {
     let engine = engine().await;
-    let agent =
-        Phone::start(Manner { hangs_up_after: Some(Duration::from_millis(300)), ..Manner::default() }).await;
-    let customer = Phone::start(Manner { rings: Duration::from_secs(30), ..Manner::default() }).await;
-    let (end, _) = run(&engine, call("h-1", target(agent.port), target(customer.port))).await;
+    let agent = Phone::start(Manner {
+        hangs_up_after: Some(Duration::from_millis(300)),
+        ..Manner::default()
+    })
+    .await;
+    let customer = Phone::start(Manner {
+        rings: Duration::from_secs(30),
+        ..Manner::default()
+    })
+    .await;
+    let (end, _) = run(
+        &engine,
+        call("h-1", target(agent.port), target(customer.port)),
+    )
+    .await;
     match end.kind {
         BridgeEndKind::NotConnected(failure) => assert_eq!(failure.cause, FailureCause::HungUp),
         other => panic!("{other:?}"),
@@ -195,16 +329,34 @@ async fn a_first_party_that_hangs_up_while_waiting_ends_the_ringing() {
 #[tokio::test]
 async fn failures_say_whose_and_what() {
     let engine = engine().await;
-    let agent = Phone::start(Manner { status: 486, ..Manner::default() }).await;
+    let agent = Phone::start(Manner {
+        status: 486,
+        ..Manner::default()
+    })
+    .await;
     let customer = Phone::start(Manner::default()).await;
-    let (end, _) = run(&engine, call("i-1", target(agent.port), target(customer.port))).await;
+    let (end, _) = run(
+        &engine,
+        call("i-1", target(agent.port), target(customer.port)),
+    )
+    .await;
     match end.kind {
-        BridgeEndKind::FirstFailed(failure) => assert_eq!((failure.code, failure.rang), (Some(486), true)),
+        BridgeEndKind::FirstFailed(failure) => {
+            assert_eq!((failure.code, failure.rang), (Some(486), true))
+        }
         other => panic!("{other:?}"),
     }
-    assert_eq!(customer.count("INVITE"), 0, "nobody is called for an agent who is busy");
+    assert_eq!(
+        customer.count("INVITE"),
+        0,
+        "nobody is called for an agent who is busy"
+    );
     let agent = Phone::start(Manner::default()).await;
-    let customer = Phone::start(Manner { rings: Duration::from_secs(30), ..Manner::default() }).await;
+    let customer = Phone::start(Manner {
+        rings: Duration::from_secs(30),
+        ..Manner::default()
+    })
+    .await;
     let mut slow = call("i-2", target(agent.port), target(customer.port));
     slow.ring_second = Duration::from_millis(400);
     let (end, _) = run(&engine, slow).await;

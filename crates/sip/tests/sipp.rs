@@ -10,8 +10,8 @@ use std::{
 };
 
 use ringback_sip::{
-    BridgeCall, BridgeEnd, BridgeEndKind, BridgeEvent, By, Credentials, FailureCause, LegFailure, SipEngine,
-    Target, Timers, Transport, Trunk,
+    BridgeCall, BridgeEnd, BridgeEndKind, BridgeEvent, By, Credentials, FailureCause, LegFailure,
+    SipEngine, Target, Timers, Transport, Trunk,
 };
 use support::{call, config, engine, run, uri};
 use tokio::{
@@ -32,14 +32,35 @@ static MEDIA: AtomicU16 = AtomicU16::new(0);
 
 impl Sipp {
     async fn start(name: &'static str) -> Sipp {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let base = 12_000 + (std::process::id() % 1000) as u16 * 8;
         let media = base + MEDIA.fetch_add(8, Ordering::Relaxed);
         let folder = tempfile::tempdir().unwrap();
         let scenario = format!("{}/tests/sipp/{name}.xml", env!("CARGO_MANIFEST_DIR"));
         let child = Command::new("sipp")
-            .args(["-sf", &scenario, "-i", "127.0.0.1", "-p", &port.to_string(), "-mp", &media.to_string()])
-            .args(["-m", "1", "-nostdin", "-timeout", "40s", "-timeout_error", "-trace_err"])
+            .args([
+                "-sf",
+                &scenario,
+                "-i",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+                "-mp",
+                &media.to_string(),
+            ])
+            .args([
+                "-m",
+                "1",
+                "-nostdin",
+                "-timeout",
+                "40s",
+                "-timeout_error",
+                "-trace_err",
+            ])
             .args(["-error_file", "errors.log"])
             .current_dir(folder.path())
             .stdout(Stdio::piped())
@@ -47,7 +68,12 @@ impl Sipp {
             .kill_on_drop(true)
             .spawn()
             .expect("SIPp is missing: run script/test, which installs what the tests need");
-        let sipp = Sipp { name, port, child, _folder: folder };
+        let sipp = Sipp {
+            name,
+            port,
+            child,
+            _folder: folder,
+        };
         sipp.listening().await;
         sipp
     }
@@ -57,7 +83,11 @@ impl Sipp {
         let until = Instant::now() + Duration::from_secs(20);
         loop {
             let open = std::fs::read_to_string("/proc/net/udp").unwrap();
-            if open.lines().any(|l| l.split_whitespace().nth(1).is_some_and(|a| a.ends_with(&entry))) {
+            if open.lines().any(|l| {
+                l.split_whitespace()
+                    .nth(1)
+                    .is_some_and(|a| a.ends_with(&entry))
+            }) {
                 return;
             }
             assert!(Instant::now() < until, "{} never listened", self.name);
@@ -66,7 +96,11 @@ impl Sipp {
     }
 
     fn target(&self) -> Target {
-        Target::new(self.name, uri("someone", self.port, Transport::Udp), Trunk::default())
+        Target::new(
+            self.name,
+            uri("someone", self.port, Transport::Udp),
+            Trunk::default(),
+        )
     }
 
     /// SIPp's own verdict.
@@ -77,7 +111,11 @@ impl Sipp {
         let errors = std::fs::read_to_string(folder.path().join("errors.log")).unwrap_or_default();
         let said = String::from_utf8_lossy(&output.stderr);
         let report = || format!("{} objects: {}\n{errors}\n{said}", self.name, output.status);
-        if output.status.success() { Ok(()) } else { Err(report()) }
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(report())
+        }
     }
 }
 
@@ -89,7 +127,11 @@ async fn between(
     change: impl FnOnce(&mut BridgeCall),
 ) -> (BridgeEnd, Vec<BridgeEvent>) {
     let (agent, customer) = tokio::join!(Sipp::start(agent), Sipp::start(customer));
-    let mut call = call(&format!("sipp-{}", customer.name), agent.target(), customer.target());
+    let mut call = call(
+        &format!("sipp-{}", customer.name),
+        agent.target(),
+        customer.target(),
+    );
     call.max_talk = Duration::from_millis(1200);
     change(&mut call);
     let result = run(engine, call).await;
@@ -121,13 +163,19 @@ async fn answered() {
 
 #[tokio::test]
 async fn goodbye_from_the_agent() {
-    let (end, _) = between(&engine().await, "agent_bye", "customer_answer", |c| c.max_talk *= 10).await;
+    let (end, _) = between(&engine().await, "agent_bye", "customer_answer", |c| {
+        c.max_talk *= 10
+    })
+    .await;
     assert_eq!(by(&end), By::First);
 }
 
 #[tokio::test]
 async fn goodbye_from_the_customer() {
-    let (end, _) = between(&engine().await, "agent", "customer_bye", |c| c.max_talk *= 10).await;
+    let (end, _) = between(&engine().await, "agent", "customer_bye", |c| {
+        c.max_talk *= 10
+    })
+    .await;
     assert_eq!(by(&end), By::Second);
 }
 
@@ -151,9 +199,16 @@ async fn refusals() {
     ] {
         let (end, _) = between(&engine().await, "agent_held", customer, |_| {}).await;
         let failure = failure(&end);
-        assert_eq!((failure.code, failure.q850, failure.rang), (Some(code), q850, rang), "{customer}");
+        assert_eq!(
+            (failure.code, failure.q850, failure.rang),
+            (Some(code), q850, rang),
+            "{customer}"
+        );
         assert_eq!(failure.cause, FailureCause::Status);
-        assert_eq!(failure.retry_after, (code == 503).then(|| Duration::from_secs(120)));
+        assert_eq!(
+            failure.retry_after,
+            (code == 503).then(|| Duration::from_secs(120))
+        );
     }
 }
 
@@ -169,10 +224,17 @@ async fn a_faulty_route_passes_to_the_next() {
     assert_eq!(by(&end), By::MaxTalk);
     assert_eq!(end.route_of_second.as_deref(), Some("customer_answer"));
     let failed = events.iter().find_map(|e| match e {
-        BridgeEvent::RouteFailed { party, route, failure } => Some((*party, route.clone(), failure.code)),
+        BridgeEvent::RouteFailed {
+            party,
+            route,
+            failure,
+        } => Some((*party, route.clone(), failure.code)),
         _ => None,
     });
-    assert_eq!(failed, Some(("customer", "customer_503".to_owned(), Some(503))));
+    assert_eq!(
+        failed,
+        Some(("customer", "customer_503".to_owned(), Some(503)))
+    );
 }
 
 #[tokio::test]
@@ -223,10 +285,19 @@ async fn a_trunk_that_wants_proof_gets_it() {
 
 #[tokio::test]
 async fn a_reinvite_of_the_customer_reaches_the_agent() {
-    let (end, events) =
-        between(&engine().await, "agent_reinvited", "customer_reinvite", |c| c.max_talk *= 2).await;
+    let (end, events) = between(
+        &engine().await,
+        "agent_reinvited",
+        "customer_reinvite",
+        |c| c.max_talk *= 2,
+    )
+    .await;
     assert_eq!(by(&end), By::MaxTalk);
-    assert!(events.iter().any(|e| matches!(e, BridgeEvent::Reinvite { by: By::Second })));
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, BridgeEvent::Reinvite { by: By::Second }))
+    );
 }
 
 #[tokio::test]
@@ -234,14 +305,32 @@ async fn early_media_is_reported() {
     let (end, events) = between(&engine().await, "agent", "customer_183", |_| {}).await;
     assert_eq!(by(&end), By::MaxTalk);
     let seen = |wanted: fn(&BridgeEvent) -> bool| events.iter().any(wanted);
-    assert!(seen(|e| matches!(e, BridgeEvent::EarlyMedia { party: "customer" })));
-    assert!(seen(|e| matches!(e, BridgeEvent::Ringing { party: "customer", code: 183 })));
+    assert!(seen(|e| matches!(
+        e,
+        BridgeEvent::EarlyMedia { party: "customer" }
+    )));
+    assert!(seen(|e| matches!(
+        e,
+        BridgeEvent::Ringing {
+            party: "customer",
+            code: 183
+        }
+    )));
 }
 
 #[tokio::test]
 async fn a_silent_peer_is_a_route_failure() {
-    let timers = Timers { silence: Duration::from_secs(2), farewell: Duration::from_millis(200), ..Timers::default() };
-    let engine = SipEngine::start(ringback_sip::SipConfig { timers, ..config(None) }).await.unwrap();
+    let timers = Timers {
+        silence: Duration::from_secs(2),
+        farewell: Duration::from_millis(200),
+        ..Timers::default()
+    };
+    let engine = SipEngine::start(ringback_sip::SipConfig {
+        timers,
+        ..config(None)
+    })
+    .await
+    .unwrap();
     let (end, _) = between(&engine, "agent_held", "customer_silent", |_| {}).await;
     assert_eq!(failure(&end).cause, FailureCause::TransactionTimeout);
     assert!(failure(&end).is_route_failure());

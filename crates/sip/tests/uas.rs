@@ -10,7 +10,8 @@ use std::{
 };
 
 use ringback_sip::{
-    BridgeEnd, BridgeEndKind, By, Credentials, FailureCause, Flow, SipEngine, Target, Transport, Trunk,
+    BridgeEnd, BridgeEndKind, By, Credentials, FailureCause, Flow, SipEngine, Target, Transport,
+    Trunk,
 };
 use sha2::{Digest, Sha256};
 use support::{
@@ -29,17 +30,43 @@ struct Scenario {
     ends: fn(&BridgeEndKind) -> bool,
 }
 
-const fn scenario(name: &'static str, ring_ms: u64, talk_ms: u64, ends: fn(&BridgeEndKind) -> bool) -> Scenario {
-    let (ring, talk) = (Duration::from_millis(ring_ms), Duration::from_millis(talk_ms));
-    Scenario { name, flow: Flow::HeldOffer, ring, talk, ends }
+const fn scenario(
+    name: &'static str,
+    ring_ms: u64,
+    talk_ms: u64,
+    ends: fn(&BridgeEndKind) -> bool,
+) -> Scenario {
+    let (ring, talk) = (
+        Duration::from_millis(ring_ms),
+        Duration::from_millis(talk_ms),
+    );
+    Scenario {
+        name,
+        flow: Flow::HeldOffer,
+        ring,
+        talk,
+        ends,
+    }
 }
 
 fn talked(kind: &BridgeEndKind) -> bool {
-    matches!(kind, BridgeEndKind::Talked { hung_up_by: By::MaxTalk, .. })
+    matches!(
+        kind,
+        BridgeEndKind::Talked {
+            hung_up_by: By::MaxTalk,
+            ..
+        }
+    )
 }
 
 fn expired(kind: &BridgeEndKind) -> bool {
-    matches!(kind, BridgeEndKind::Talked { hung_up_by: By::SessionTimer, .. })
+    matches!(
+        kind,
+        BridgeEndKind::Talked {
+            hung_up_by: By::SessionTimer,
+            ..
+        }
+    )
 }
 
 fn rang_out(kind: &BridgeEndKind) -> bool {
@@ -65,8 +92,14 @@ const SCENARIOS: [Scenario; 20] = [
     scenario("noresp", 45_000, 800, silent),
     scenario("nocontact", 10_000, 800, talked),
     scenario("compact", 10_000, 800, talked),
-    Scenario { flow: Flow::FlowIv, ..scenario("delayed", 10_000, 800, talked) },
-    Scenario { flow: Flow::FlowIv, ..scenario("delayedlost", 10_000, 3000, talked) },
+    Scenario {
+        flow: Flow::FlowIv,
+        ..scenario("delayed", 10_000, 800, talked)
+    },
+    Scenario {
+        flow: Flow::FlowIv,
+        ..scenario("delayedlost", 10_000, 3000, talked)
+    },
     scenario("prack", 10_000, 800, talked),
     scenario("timer", 10_000, 6500, talked),
     scenario("timeruas", 10_000, 15_000, expired),
@@ -75,7 +108,11 @@ const SCENARIOS: [Scenario; 20] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_scenario_over_every_transport() {
-    tokio::join!(all_over(Transport::Udp), all_over(Transport::Tcp), all_over(Transport::Tls));
+    tokio::join!(
+        all_over(Transport::Udp),
+        all_over(Transport::Tcp),
+        all_over(Transport::Tls)
+    );
 }
 
 /// All scenarios at once on one engine: a slow or silent peer must not disturb the others.
@@ -93,7 +130,13 @@ async fn all_over(transport: Transport) {
             wrong.push(report);
         }
     }
-    assert!(wrong.is_empty(), "{} of {} scenarios failed\n{}", wrong.len(), SCENARIOS.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} scenarios failed\n{}",
+        wrong.len(),
+        SCENARIOS.len(),
+        wrong.join("\n")
+    );
 }
 
 async fn one(
@@ -125,16 +168,36 @@ async fn one(
         ..Trunk::default()
     };
     let customer = Target::new("trunk", uri("someone", port, transport), trunk);
-    let mut call = call(&format!("{}-{}", scenario.name, word(transport)), target(agent.port), customer);
+    let mut call = call(
+        &format!("{}-{}", scenario.name, word(transport)),
+        target(agent.port),
+        customer,
+    );
     (call.flow, call.ring_second, call.max_talk) = (scenario.flow, scenario.ring, scenario.talk);
     let (end, _): (BridgeEnd, _) = run(engine, call).await;
     let output = tokio::time::timeout(Duration::from_secs(60), uas.wait_with_output());
-    let output = output.await.map_err(|_| format!("{}: the script did not end", scenario.name))?.unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let report = |why: &str| Err(format!("{} over {transport:?}: {why}\n{said}\n{:?}", scenario.name, end.kind));
+    let output = output
+        .await
+        .map_err(|_| format!("{}: the script did not end", scenario.name))?
+        .unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report = |why: &str| {
+        Err(format!(
+            "{} over {transport:?}: {why}\n{said}\n{:?}",
+            scenario.name, end.kind
+        ))
+    };
     if scenario.name == "noresp" && transport != Transport::Udp {
         // The script counts retransmissions, which only an unreliable transport has.
-        return if said.contains("INVITE sent 1 times") { Ok(()) } else { report("repeated on a stream") };
+        return if said.contains("INVITE sent 1 times") {
+            Ok(())
+        } else {
+            report("repeated on a stream")
+        };
     }
     if said.contains("FAIL") || !said.contains("PASS") || said.contains("Traceback") {
         return report("the script objects");
@@ -150,15 +213,31 @@ async fn one(
 
 /// Checks the digest itself, which the script only prints.
 fn sha_256_is_right(said: &str) -> bool {
-    let Some(line) = said.lines().find(|l| l.contains("Digest username")) else { return false };
+    let Some(line) = said.lines().find(|l| l.contains("Digest username")) else {
+        return false;
+    };
     let field = |name: &str| {
-        let start = line.find(&format!(" {name}=")).unwrap_or_else(|| panic!("{name} in {line}")) + name.len() + 2;
-        line[start..].split(',').next().unwrap().trim().trim_matches('"').to_owned()
+        let start = line
+            .find(&format!(" {name}="))
+            .unwrap_or_else(|| panic!("{name} in {line}"))
+            + name.len()
+            + 2;
+        line[start..]
+            .split(',')
+            .next()
+            .unwrap()
+            .trim()
+            .trim_matches('"')
+            .to_owned()
     };
     let hash = |text: String| hex::encode(Sha256::digest(text.as_bytes()));
     let secret = hash("agent:trunk:s3cret".to_owned());
     let request = hash(format!("INVITE:{}", field("uri")));
-    let expected = hash(format!("{secret}:n1:{}:{}:auth:{request}", field("nc"), field("cnonce")));
+    let expected = hash(format!(
+        "{secret}:n1:{}:{}:auth:{request}",
+        field("nc"),
+        field("cnonce")
+    ));
     field("algorithm") == "SHA-256" && field("response") == expected
 }
 
@@ -172,19 +251,35 @@ fn word(transport: Transport) -> &'static str {
 
 fn free_port(transport: Transport) -> u16 {
     match transport {
-        Transport::Udp => UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
-        Transport::Tcp | Transport::Tls => TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
+        Transport::Udp => UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port(),
+        Transport::Tcp | Transport::Tls => TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port(),
     }
 }
 
 /// Waits until the script listens, without connecting: it would take the first connection for ours.
 async fn listening(port: u16, transport: Transport) {
-    let table = if transport == Transport::Udp { "/proc/net/udp" } else { "/proc/net/tcp" };
+    let table = if transport == Transport::Udp {
+        "/proc/net/udp"
+    } else {
+        "/proc/net/tcp"
+    };
     let entry = format!(":{port:04X} ");
     let until = Instant::now() + Duration::from_secs(30);
     loop {
         let open = std::fs::read_to_string(table).unwrap();
-        if open.lines().any(|l| l.split_whitespace().nth(1).is_some_and(|a| format!("{a} ").ends_with(&entry))) {
+        if open.lines().any(|l| {
+            l.split_whitespace()
+                .nth(1)
+                .is_some_and(|a| format!("{a} ").ends_with(&entry))
+        }) {
             return;
         }
         assert!(Instant::now() < until, "the script never listened");

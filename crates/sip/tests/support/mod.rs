@@ -3,12 +3,13 @@
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
 pub mod phone;
+pub mod wire;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ringback_sip::{
-    BridgeCall, BridgeEnd, BridgeEvent, Flow, Listen, Party, SipConfig, SipEngine, SipUri, Target, Timers,
-    TlsFiles, Transport, Trunk,
+    BridgeCall, BridgeEnd, BridgeEvent, Flow, Listen, Party, SipConfig, SipEngine, SipUri, Target,
+    Timers, TlsFiles, Transport, Trunk,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +31,10 @@ pub fn certificates(names: &[&str]) -> Certificates {
     let issuer = rcgen::Issuer::new(params, ca_key);
     let key = rcgen::KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-    let cert = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let cert = rcgen::CertificateParams::new(names)
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
     let write = |name: &str, text: String| {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -46,7 +50,10 @@ pub fn certificates(names: &[&str]) -> Certificates {
 
 /// Listens on loopback with all three transports when there are certificates, else with two.
 pub fn config(certificates: Option<&Certificates>) -> SipConfig {
-    let on = |transport| Listen { transport, addr: SocketAddr::from(([127, 0, 0, 1], 0)) };
+    let on = |transport| Listen {
+        transport,
+        addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+    };
     let mut listen = vec![on(Transport::Udp), on(Transport::Tcp)];
     if certificates.is_some() {
         listen.push(on(Transport::Tls));
@@ -58,7 +65,10 @@ pub fn config(certificates: Option<&Certificates>) -> SipConfig {
             key: Some(c.key.clone()),
             ca: Some(c.ca.clone()),
         }),
-        timers: Timers { farewell: Duration::from_secs(3), ..Timers::default() },
+        timers: Timers {
+            farewell: Duration::from_secs(3),
+            ..Timers::default()
+        },
         ..SipConfig::default()
     }
 }
@@ -68,7 +78,10 @@ pub async fn engine() -> SipEngine {
 }
 
 pub fn uri(user: &str, port: u16, transport: Transport) -> SipUri {
-    let uri = SipUri::new(Some(user), "127.0.0.1").unwrap().with_port(port).unwrap();
+    let uri = SipUri::new(Some(user), "127.0.0.1")
+        .unwrap()
+        .with_port(port)
+        .unwrap();
     match transport {
         Transport::Udp => uri,
         Transport::Tcp | Transport::Tls => uri.with_transport(transport),
@@ -76,7 +89,10 @@ pub fn uri(user: &str, port: u16, transport: Transport) -> SipUri {
 }
 
 pub fn party(name: &'static str, target: Target) -> Party {
-    Party { name, targets: vec![target] }
+    Party {
+        name,
+        targets: vec![target],
+    }
 }
 
 pub fn call(id: &str, first: Target, second: Target) -> BridgeCall {
@@ -93,7 +109,11 @@ pub fn call(id: &str, first: Target, second: Target) -> BridgeCall {
 }
 
 pub fn target(port: u16) -> Target {
-    Target::new("route", uri("someone", port, Transport::Udp), Trunk::default())
+    Target::new(
+        "route",
+        uri("someone", port, Transport::Udp),
+        Trunk::default(),
+    )
 }
 
 /// Runs a bridge and keeps what was told. Bounded, so that a hang is a failure and not a stuck test.

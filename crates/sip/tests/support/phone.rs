@@ -26,6 +26,8 @@ pub struct Manner {
     pub moves: bool,
     /// Answers this many re-INVITEs with 491 first.
     pub glares: u32,
+    /// Does not act on a CANCEL, and answers all the same.
+    pub deaf_to_cancel: bool,
     /// Says nothing at all.
     pub silent: bool,
     /// Offers (in a body-less INVITE) and answers with this many media lines more.
@@ -44,6 +46,7 @@ impl Default for Manner {
             refuses_reinvite: None,
             moves: false,
             glares: 0,
+            deaf_to_cancel: false,
             silent: false,
             video: false,
             lines: String::new(),
@@ -59,7 +62,11 @@ pub struct Phone {
 }
 
 enum Order {
-    Send { method: String, body: Option<String>, lines: String },
+    Send {
+        method: String,
+        body: Option<String>,
+        lines: String,
+    },
 }
 
 impl Phone {
@@ -68,7 +75,15 @@ impl Phone {
         let port = socket.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (orders, todo) = mpsc::unbounded_channel();
-        let set = Set { socket, port, manner, seen: seen.clone(), call: None, cseq: 1, version: 1 };
+        let set = Set {
+            socket,
+            port,
+            manner,
+            seen: seen.clone(),
+            call: None,
+            cseq: 1,
+            version: 1,
+        };
         tokio::spawn(set.serve(todo));
         Phone { port, seen, orders }
     }
@@ -99,7 +114,11 @@ impl Phone {
             if let Some(message) = self.seen().into_iter().find(|m| fits(m)) {
                 return message;
             }
-            assert!(Instant::now() < until, "{what} never came; seen: {:#?}", self.seen());
+            assert!(
+                Instant::now() < until,
+                "{what} never came; seen: {:#?}",
+                self.seen()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -107,10 +126,15 @@ impl Phone {
 
 /// The value of a header in a message as text.
 pub fn header<'a>(message: &'a str, name: &str) -> Option<&'a str> {
-    message.split("\r\n\r\n").next()?.split("\r\n").skip(1).find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        found.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
+    message
+        .split("\r\n\r\n")
+        .next()?
+        .split("\r\n")
+        .skip(1)
+        .find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
 }
 
 pub fn body(message: &str) -> &str {
@@ -159,7 +183,8 @@ impl Set {
                         }
                         "CANCEL" => {
                             self.reply(&message, from, 200, None).await;
-                            if let Some((_, invite, _)) = answer_at.take() {
+                            let waiting = answer_at.take_if(|_| !self.manner.deaf_to_cancel);
+                            if let Some((_, invite, _)) = waiting {
                                 self.reply(&invite, from, 487, None).await;
                             }
                         }
@@ -199,7 +224,11 @@ impl Set {
             return self.reply(invite, from, self.manner.status, None).await;
         }
         self.call = Some((invite.to_owned(), from));
-        let direction = if body(invite).contains("a=inactive") { "inactive" } else { "sendrecv" };
+        let direction = if body(invite).contains("a=inactive") {
+            "inactive"
+        } else {
+            "sendrecv"
+        };
         let sdp = self.sdp(0, direction);
         self.reply(invite, from, 200, Some(&sdp)).await;
     }
@@ -212,7 +241,11 @@ impl Set {
         if let Some(status) = self.manner.refuses_reinvite {
             return self.reply(invite, from, status, None).await;
         }
-        let moved = if self.manner.moves && times == 1 { 100 } else { 0 };
+        let moved = if self.manner.moves && times == 1 {
+            100
+        } else {
+            0
+        };
         let offered = body(invite);
         let direction = match () {
             () if offered.contains("a=sendonly") => "recvonly",
@@ -239,7 +272,13 @@ impl Set {
 
     async fn reply(&self, request: &str, to: SocketAddr, status: u16, sdp: Option<&str>) {
         let mut text = format!("SIP/2.0 {status} Test\r\n");
-        for line in request.split("\r\n\r\n").next().unwrap().split("\r\n").skip(1) {
+        for line in request
+            .split("\r\n\r\n")
+            .next()
+            .unwrap()
+            .split("\r\n")
+            .skip(1)
+        {
             let name = line.split(':').next().unwrap().to_ascii_lowercase();
             match name.as_str() {
                 "to" if !line.contains("tag=") && status != 100 => {
@@ -262,7 +301,9 @@ impl Set {
     }
 
     async fn send(&mut self, method: &str, body: Option<&str>, lines: &str) {
-        let Some((invite, to)) = self.call.clone() else { panic!("the phone is in no call") };
+        let Some((invite, to)) = self.call.clone() else {
+            panic!("the phone is in no call")
+        };
         self.cseq += 1;
         let text = self.request(&invite, method, self.cseq, body, lines);
         self.socket.send_to(text.as_bytes(), to).await.unwrap();
@@ -270,16 +311,32 @@ impl Set {
 
     /// ACK for the 2xx of a re-INVITE this phone sent.
     async fn acknowledge(&self, response: &str, to: SocketAddr) {
-        let Some((number, "INVITE")) = header(response, "CSeq").and_then(|c| c.split_once(' ')) else { return };
-        let Some((invite, _)) = &self.call else { return };
+        let Some((number, "INVITE")) = header(response, "CSeq").and_then(|c| c.split_once(' '))
+        else {
+            return;
+        };
+        let Some((invite, _)) = &self.call else {
+            return;
+        };
         let ack = self.request(invite, "ACK", number.parse().unwrap(), None, "");
         self.socket.send_to(ack.as_bytes(), to).await.unwrap();
     }
 
-    fn request(&self, invite: &str, method: &str, cseq: u32, body: Option<&str>, lines: &str) -> String {
+    fn request(
+        &self,
+        invite: &str,
+        method: &str,
+        cseq: u32,
+        body: Option<&str>,
+        lines: &str,
+    ) -> String {
         let contact = header(invite, "Contact").unwrap().trim_matches(['<', '>']);
         let body = body.unwrap_or_default();
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
         format!(
             "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{method}{cseq}p{port};rport\r\n\
              Max-Forwards: 70\r\nFrom: {to};tag=phone{port}\r\nTo: {from}\r\nCall-ID: {call_id}\r\n\
