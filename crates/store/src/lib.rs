@@ -7,6 +7,10 @@
 
 mod error;
 mod orders;
+mod events;
+mod facts;
+mod effects;
+mod seats;
 mod sqlite;
 
 pub use error::StoreError;

@@ -1,0 +1,143 @@
+//! What a step means for the rows beside the callback, worked out once for both twins.
+
+use ringback_callbacks::callback::Callback;
+use ringback_callbacks::contact::Contact;
+use ringback_callbacks::ids::{AgentId, AttemptId};
+use ringback_callbacks::interaction::Interaction;
+use ringback_callbacks::lifecycle::{AttemptChange, Command, Step};
+use ringback_callbacks::state::{State, Target};
+use serde_json::Value;
+
+/// What happens to agents' hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Hands {
+    pub freed: Option<AgentId>,
+    pub filled: Option<AgentId>,
+}
+
+impl Hands {
+    pub fn between(before: Option<&State>, after: &State) -> Hands {
+        let had = before.and_then(State::engages);
+        let has = after.engages();
+        if had == has { Hands::default() } else { Hands { freed: had, filled: has } }
+    }
+}
+
+/// Whether a decision changed anything that is worth a new revision.
+pub(crate) fn is_change(before: &Callback, step: &Step) -> bool {
+    !step.events.is_empty() || step.attempt.is_some() || step.away.is_some() || step.after != *before
+}
+
+/// The queue whose facts a command needs: a transfer is decided by the rules of where it goes.
+pub(crate) fn deciding_queue<'a>(callback: &'a Callback, command: &'a Command) -> &'a ringback_callbacks::ids::QueueId {
+    match command {
+        Command::TransferToQueue { queue } => queue,
+        Command::Tick
+        | Command::Assign { .. }
+        | Command::AcceptOffer { .. }
+        | Command::DeclineOffer { .. }
+        | Command::OfferTimedOut { .. }
+        | Command::Release { .. }
+        | Command::WriteReply { .. }
+        | Command::BeginAttempt { .. }
+        | Command::Progress { .. }
+        | Command::Settle { .. }
+        | Command::TakeOver { .. }
+        | Command::Rescue { .. }
+        | Command::Dispose { .. }
+        | Command::Cancel { .. }
+        | Command::Reschedule { .. }
+        | Command::Snooze { .. }
+        | Command::TransferToAgent { .. }
+        | Command::Change(_)
+        | Command::StoreBody { .. }
+        | Command::Replace { .. }
+        | Command::Fail { .. } => &callback.queue,
+    }
+}
+
+/// Whether the contact tried next is an e-mail address.
+pub(crate) fn by_mail(callback: &Callback) -> bool {
+    match callback.contact() {
+        Contact::Email(_) => true,
+        Contact::Phone(_) | Contact::Voip(_) => false,
+    }
+}
+
+/// What the state says that has a column of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StateColumns {
+    pub since: Option<jiff::Timestamp>,
+    pub transferred_to: Option<AgentId>,
+    pub seat: Option<&'static str>,
+    pub attempt: Option<AttemptId>,
+}
+
+impl StateColumns {
+    pub fn of(state: &State) -> StateColumns {
+        let seat = |target: &Target| Some(crate::seats::seat_name(target));
+        let none = StateColumns::default();
+        match state {
+            State::Queued { since } => StateColumns { since: Some(*since), ..none },
+            State::Transferred { to, since } => StateColumns { since: Some(*since), transferred_to: Some(*to), ..none },
+            State::Offered { agent, .. } | State::WrapUp { agent, .. } => {
+                StateColumns { seat: seat(&Target::Agent(*agent)), ..none }
+            }
+            State::Assigned { target, .. } => StateColumns { seat: seat(target), ..none },
+            State::Dialling { target, attempt, .. } | State::Talking { target, attempt, .. } => {
+                StateColumns { seat: seat(target), attempt: Some(*attempt), ..none }
+            }
+            State::Received
+            | State::Scheduled { .. }
+            | State::Done { .. }
+            | State::Cancelled { .. }
+            | State::Exhausted { .. }
+            | State::Refused { .. }
+            | State::Failed { .. }
+            | State::Replaced { .. }
+            | State::Expired => none,
+        }
+    }
+}
+
+/// The attempt in the air, if there is one.
+pub(crate) fn live_attempt(state: &State) -> Option<AttemptId> {
+    StateColumns::of(state).attempt
+}
+
+/// The attempt a change is about.
+pub(crate) fn attempt_of(change: &AttemptChange) -> AttemptId {
+    match change {
+        AttemptChange::Begin(attempt) => attempt.id,
+        AttemptChange::Connected { attempt, .. }
+        | AttemptChange::End { attempt, .. }
+        | AttemptChange::Amend { attempt, .. } => *attempt,
+    }
+}
+
+/// What the search by words looks through: subject, category, external id and udata values, in lower case.
+pub(crate) fn search_text(interaction: &Interaction) -> String {
+    let mut words = String::new();
+    let mut add = |text: &str| {
+        words.push_str(&text.to_lowercase());
+        words.push('\n');
+    };
+    for text in [&interaction.subject, &interaction.category, &interaction.external_id].into_iter().flatten() {
+        add(text);
+    }
+    for value in interaction.udata.iter().flat_map(|udata| udata.values()) {
+        match value {
+            Value::String(text) => add(text),
+            Value::Number(number) => add(&number.to_string()),
+            Value::Bool(flag) => add(if *flag { "true" } else { "false" }),
+            Value::Null => {}
+            Value::Array(_) | Value::Object(_) => add(&value.to_string()),
+        }
+    }
+    words
+}
+
+/// The words of a search, in lower case; few enough that a query stays a query.
+pub(crate) fn search_words(text: &str) -> Vec<String> {
+    text.split_whitespace().take(16).map(str::to_lowercase).collect()
+}

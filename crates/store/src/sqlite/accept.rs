@@ -1,0 +1,132 @@
+//! A booking becomes a callback: customer found or made, everything written in one transaction.
+
+use super::gather;
+use super::idempotency;
+use super::path::{carry_out, conflict, write_step};
+use super::record::{family, Family};
+use super::rows;
+use super::writer::Write;
+use super::{House, bodies, customers};
+use crate::{AcceptOrder, Acceptance, Result, StoreError};
+use crate::facts::Gathered;
+use jiff::Timestamp;
+use ringback_callbacks::customer::Customer;
+use ringback_callbacks::event::Actor;
+use ringback_callbacks::ids::{InteractionId, TenantId};
+use ringback_callbacks::lifecycle::{self, Accepted, Command, Refusal};
+use ringback_callbacks::problem::Problems;
+use ringback_callbacks::request::NewCallback;
+use rusqlite::Connection;
+
+pub(super) fn accept(write: &mut Write<'_>, house: &House, order: AcceptOrder) -> Result<Acceptance> {
+    let AcceptOrder { tenant, id, mut new, actor, now, idempotent, dry_run } = order;
+    let conn = write.conn;
+    if let (Some(asked), false) = (&idempotent, dry_run) {
+        if let Some(answer) = idempotency::seen(conn, &tenant, asked, now)? {
+            return Ok(Acceptance::Repeated(answer));
+        }
+    }
+    let Some(first) = new.contacts.first() else {
+        return Err(Refusal::Invalid(Problems::one("contacts", "required", "must name at least one contact")).into());
+    };
+    if rows::is_known(conn, &tenant, id)? {
+        return Err(conflict("interaction_id", "exists", "an interaction of this id exists already"));
+    }
+    let Family { thread } = family(conn, &tenant, new.parent, new.thread.take())?;
+    new.thread = thread;
+    let queue = gather::queue_view(conn, &house.views, &tenant, &new.queue)?
+        .ok_or_else(|| conflict("queue", "not_found", "there is no such queue"))?;
+    let number = gather::number(conn, &tenant, id, &first.contact, now)?;
+    let customer = find_or_make(conn, house, &tenant, &new, now)?;
+    let customer_id = customer.id.clone();
+    let mut asked_for = customer;
+    gather::forbid_by_contact(conn, &mut asked_for, &first.contact)?;
+    let facts = Gathered { queue, customer: asked_for, number, jitter: house.chance.unit() };
+    let replaces = new.replaces;
+    let Accepted { step, bodies: contents } =
+        lifecycle::accept(tenant.clone(), id, customer_id, new, &actor, &facts.lend(), now)?;
+    let callback = write_step(write, house, None, step, now)?;
+    bodies::store_small(write.conn, house, &tenant, id, &contents, now)?;
+    if let Some(old) = replaces {
+        replace(write, house, &tenant, old, id, &actor, now)?;
+    }
+    if dry_run {
+        write.discard = true;
+        return Ok(Acceptance::New(Box::new(callback), None));
+    }
+    let answer = idempotent
+        .map(|asked| idempotency::remember(write.conn, house, &tenant, asked, &callback, now))
+        .transpose()?;
+    Ok(Acceptance::New(Box::new(callback), answer))
+}
+
+/// The customer named, or whose contact it is, or a new one; what the request tells of them is kept.
+fn find_or_make(
+    conn: &Connection,
+    house: &House,
+    tenant: &TenantId,
+    new: &NewCallback,
+    now: Timestamp,
+) -> Result<Customer> {
+    let contacts = || new.contacts.iter().map(|step| step.contact.expose());
+    let mut found = match &new.customer {
+        Some(id) => customers::read_customer(conn, tenant, id)?,
+        None => None,
+    };
+    if new.customer.is_none() {
+        for contact in contacts() {
+            found = customers::by_contact(conn, tenant, contact)?;
+            if found.is_some() {
+                break;
+            }
+        }
+    }
+    let is_new = found.is_none();
+    let mut customer = found.unwrap_or_else(|| Customer {
+        tenant: tenant.clone(),
+        id: new.customer.clone().unwrap_or_else(|| house.chance.customer_id()),
+        name: None,
+        contacts: Vec::new(),
+        time_zone: None,
+        do_not_call: false,
+        created_at: now,
+        revision: 0,
+    });
+    let mut changed = is_new;
+    if customer.name.is_none() && new.customer_name.is_some() {
+        customer.name.clone_from(&new.customer_name);
+        changed = true;
+    }
+    if is_new {
+        // Contacts point at their customer, so the customer is written before them.
+        customers::write_customer(conn, &Customer { revision: 1, ..customer.clone() })?;
+    }
+    changed |= customers::learn_contacts(conn, &mut customer, contacts())?;
+    if changed {
+        customer.revision += 1;
+        customers::write_customer(conn, &customer)?;
+    }
+    Ok(customer)
+}
+
+fn replace(
+    write: &mut Write<'_>,
+    house: &House,
+    tenant: &TenantId,
+    old: InteractionId,
+    by: InteractionId,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<()> {
+    let before = rows::read_callback(write.conn, tenant, old)?
+        .ok_or_else(|| conflict("replaces", "not_found", "there is no such callback"))?;
+    match carry_out(write, house, before, Command::Replace { by }, actor, now) {
+        Ok(_) => Ok(()),
+        Err(StoreError::Refused(Refusal::NotNow { state })) => Err(StoreError::Conflict {
+            field: Some("replaces"),
+            code: "not_now",
+            detail: format!("a callback that is {state} cannot be replaced"),
+        }),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,106 @@
+//! Opens the file the way promises need it: write-ahead log, every commit synced, foreign keys on.
+
+use super::writer::{Commit, OnFatal, Writer, WriterParts};
+use super::{migrations, readers::Readers};
+use crate::{OpenOptions, Result, Signal, StoreError};
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::broadcast;
+
+/// The two ways into the database.
+#[derive(Clone, Debug)]
+pub(super) struct Doors {
+    pub writer: Writer,
+    /// `None` for a database in memory, which only the writer's connection can see.
+    pub readers: Option<Readers>,
+}
+
+/// Another process (a key being made, a backup) may hold the file for a moment.
+const BUSY: Duration = Duration::from_secs(5);
+/// The log is cut back to this after a burst.
+const LOG_KEPT: i64 = 64 * 1024 * 1024;
+/// Statements kept compiled per connection; a little more than there are.
+const STATEMENTS: usize = 200;
+
+pub(super) fn open(
+    path: &str,
+    options: &OpenOptions,
+    signals: broadcast::Sender<Signal>,
+    commit: Commit,
+    on_fatal: OnFatal,
+) -> Result<Doors> {
+    let in_memory = path == ":memory:";
+    let conn = if in_memory { Connection::open_in_memory()? } else { open_file(path)? };
+    configure(&conn, options)?;
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    // The switch can quietly not take, e.g. after a failed sync; then nothing here would hold.
+    if !in_memory && !mode.eq_ignore_ascii_case("wal") {
+        return Err(StoreError::Configuration(format!("the journal mode is {mode}, not wal")));
+    }
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
+    conn.pragma_update(None, "journal_size_limit", LOG_KEPT)?;
+    check(&conn, "synchronous", 2)?;
+    check(&conn, "foreign_keys", 1)?;
+    check(&conn, "secure_delete", 1)?;
+    migrations::migrate(&conn)?;
+    let readers = if in_memory {
+        None
+    } else {
+        let connections = (0..options.readers.max(1)).map(|_| open_reader(path)).collect::<Result<Vec<_>>>()?;
+        Some(Readers::new(connections))
+    };
+    let writer =
+        Writer::start(WriterParts { conn, queue: options.write_queue, group: options.group, signals, commit, on_fatal })?;
+    Ok(Doors { writer, readers })
+}
+
+fn open_file(path: &str) -> Result<Connection> {
+    let file = Path::new(path);
+    keep_private(file)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(file, flags)
+        .map_err(|error| StoreError::Configuration(format!("the database cannot be opened: {error}")))
+}
+
+/// The file holds numbers and addresses: only its owner may read it. The log inherits its rights.
+fn keep_private(file: &Path) -> Result<()> {
+    let mut open = std::fs::OpenOptions::new();
+    open.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    match open.open(file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Configuration(format!("the database cannot be created: {error}"))),
+    }
+}
+
+fn open_reader(path: &str) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+fn configure(conn: &Connection, options: &OpenOptions) -> Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    if let Some(temp) = &options.temp {
+        let Some(text) = temp.to_str().filter(|_| temp.is_dir()) else {
+            return Err(StoreError::Configuration("the directory for temporary files does not exist".to_owned()));
+        };
+        conn.pragma_update(None, "temp_store_directory", text)?;
+    }
+    Ok(())
+}
+
+fn check(conn: &Connection, pragma: &str, wanted: i64) -> Result<()> {
+    let found: i64 = conn.pragma_query_value(None, pragma, |row| row.get(0))?;
+    if found == wanted {
+        return Ok(());
+    }
+    Err(StoreError::Configuration(format!("{pragma} is {found}, not {wanted}")))
+}
