@@ -3,7 +3,6 @@
 mod support;
 
 use std::{
-    net::UdpSocket,
     process::{Output, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     time::Duration,
@@ -13,7 +12,7 @@ use ringback_sip::{
     BridgeCall, BridgeEnd, BridgeEndKind, BridgeEvent, By, Credentials, FailureCause, LegFailure,
     SipEngine, Target, Timers, Transport, Trunk,
 };
-use support::{call, config, engine, run, uri};
+use support::{call, config, engine, port_for_program, run, uri};
 use tokio::{
     process::{Child, Command},
     time::Instant,
@@ -32,11 +31,7 @@ static MEDIA: AtomicU16 = AtomicU16::new(0);
 
 impl Sipp {
     async fn start(name: &'static str) -> Sipp {
-        let port = UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = port_for_program();
         let base = 12_000 + (std::process::id() % 1000) as u16 * 8;
         let media = base + MEDIA.fetch_add(8, Ordering::Relaxed);
         let folder = tempfile::tempdir().unwrap();

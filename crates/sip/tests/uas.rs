@@ -3,11 +3,7 @@
 
 mod support;
 
-use std::{
-    net::{TcpListener, UdpSocket},
-    process::Stdio,
-    time::Duration,
-};
+use std::{process::Stdio, time::Duration};
 
 use ringback_sip::{
     BridgeEnd, BridgeEndKind, By, Credentials, FailureCause, Flow, SipEngine, Target, Transport,
@@ -17,7 +13,7 @@ use sha2::{Digest, Sha256};
 use support::{
     Certificates, call, certificates, config,
     phone::{Manner, Phone},
-    run, target, uri,
+    port_for_program, run, target, uri,
 };
 use tokio::{process::Command, task::JoinSet, time::Instant};
 
@@ -145,7 +141,7 @@ async fn one(
     scenario: Scenario,
     transport: Transport,
 ) -> Result<(), String> {
-    let port = free_port(transport);
+    let port = port_for_program();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rigs/sip_uas.py");
     let uas = Command::new("python3")
         .args([script, scenario.name, &port.to_string(), word(transport)])
@@ -246,21 +242,6 @@ fn word(transport: Transport) -> &'static str {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
         Transport::Tls => "tls",
-    }
-}
-
-fn free_port(transport: Transport) -> u16 {
-    match transport {
-        Transport::Udp => UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port(),
-        Transport::Tcp | Transport::Tls => TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port(),
     }
 }
 

@@ -5,7 +5,12 @@
 pub mod phone;
 pub mod wire;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
 
 use ringback_sip::{
     BridgeCall, BridgeEnd, BridgeEvent, Flow, Listen, Party, SipConfig, SipEngine, SipUri, Target,
@@ -134,4 +139,20 @@ pub async fn run_until(
         heard.push(event);
     }
     (end, heard)
+}
+
+/// A port for a program we start. It lies below the range the system hands out by itself, so nobody's
+/// ephemeral socket takes it between our look and the program's bind.
+pub fn port_for_program() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 180) as u16 * 64;
+    for _ in 0..1000 {
+        let port = 20_500 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let free = std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok()
+            && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free {
+            return port;
+        }
+    }
+    panic!("no free port between 20500 and 32500");
 }
