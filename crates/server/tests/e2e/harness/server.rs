@@ -1,0 +1,126 @@
+//! The built server in a process of its own, with its data in a directory that goes away with it.
+
+use super::{Client, Peer};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A debug build on a busy machine takes its time to start.
+const READY: Duration = Duration::from_secs(60);
+
+pub struct Server {
+    dir: TempDir,
+    process: Peer,
+    starts: u32,
+    pub client: Client,
+}
+
+/// Where a server listens, and what else stands in its configuration file.
+pub struct Setup<'a> {
+    pub http: &'a str,
+    pub sip: &'a str,
+    /// Routes and other sections.
+    pub rest: &'a str,
+}
+
+impl Server {
+    /// Starts on loopback, on ports of the system's choice.
+    pub async fn start(rest: &str) -> Server {
+        Server::start_with(Setup { http: "127.0.0.1:0", sip: "udp:127.0.0.1:0", rest }).await
+    }
+
+    pub async fn start_with(setup: Setup<'_>) -> Server {
+        let dir = tempfile::Builder::new().prefix("ringback-e2e-").tempdir().expect("a directory");
+        let Setup { http, sip, rest } = setup;
+        let config = format!(
+            "[server]\nlisten = \"{http}\"\ndata = \"data\"\nshutdown_limit = \"20s\"\n\n\
+             [api]\nopen_on_loopback = true\nrequests_per_second = 0\n\n\
+             [log]\nlevel = \"info,ringback_dispatch=debug\"\n\n\
+             [sip]\nlisten = [\"{sip}\"]\n\n{rest}\n"
+        );
+        std::fs::write(dir.path().join("ringback.toml"), config).expect("the configuration can be written");
+        let process = launch(dir.path(), 1);
+        let client = Client::new(String::new());
+        let mut server = Server { dir, process, starts: 1, client };
+        server.await_ready().await;
+        server
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub fn process(&mut self) -> &mut Peer {
+        &mut self.process
+    }
+
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts again over the same data, without waiting for it to be ready.
+    pub fn launch_again(&mut self) {
+        // What an earlier run wrote must not be taken for the new run's address. It may never have got so far.
+        let _ = std::fs::remove_file(self.data().join("listen"));
+        self.starts += 1;
+        self.process = launch(self.dir.path(), self.starts);
+    }
+
+    /// Runs another command of the program on the same configuration.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_ringback"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.dir.path().join("ringback.toml"))
+            .output()
+            .expect("the program can be run")
+    }
+
+    /// `ringback doctor` finds no fault: every event chain verifies.
+    pub fn assert_healthy(&self) {
+        let output = self.command(&["doctor"]);
+        assert!(
+            output.status.success(),
+            "doctor: {}\n{}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    pub async fn await_ready(&mut self) {
+        let until = Instant::now() + READY;
+        let listen = self.data().join("listen");
+        loop {
+            if let Ok(address) = std::fs::read_to_string(&listen) {
+                let client = Client::new(format!("http://{}", address.trim()));
+                let ready = client.ask(reqwest::Method::GET, "/readyz", &[], None).await;
+                if ready.is_ok_and(|(status, _)| status.is_success()) {
+                    self.client = client;
+                    return;
+                }
+            }
+            if let Some(status) = self.process.has_ended() {
+                panic!("the server ended at once: {status}");
+            }
+            assert!(Instant::now() < until, "the server was not ready within {READY:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn launch(dir: &Path, start: u32) -> Peer {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringback"));
+    command.arg("serve").arg("--config").arg(dir.join("ringback.toml")).current_dir(dir);
+    Peer::start("the server", &mut command, &dir.join(format!("server-{start}.log")))
+}

@@ -1,0 +1,15 @@
+//! The whole server against real peers: SIPp, baresip, Kamailio, an SMTP server from a package, and `kill -9`.
+//!
+//! The server is the built binary in a process of its own. What happened is asked of the peers, and then
+//! compared with what the server says. `script/test` installs the peers; without them the tests fail.
+
+mod harness;
+mod witness;
+
+mod baresip;
+mod crash;
+mod idle;
+mod kamailio;
+mod mail;
+mod sipp;
+mod stop;
