@@ -30,7 +30,11 @@ pub struct Script {
 impl Script {
     /// Ends with this outcome after this long, and nothing before it.
     pub fn ends(after: Duration, outcome: Outcome) -> Script {
-        Script { steps: Vec::new(), then: after, outcome }
+        Script {
+            steps: Vec::new(),
+            then: after,
+            outcome,
+        }
     }
 
     /// Rings, is answered, talks.
@@ -39,36 +43,72 @@ impl Script {
             (Duration::ZERO, Progress::Answered { party: "agent" }),
             (Duration::ZERO, Progress::Ringing { party: "customer" }),
             (ring, Progress::Answered { party: "customer" }),
-            (Duration::ZERO, Progress::Connected { route: Some(ROUTE.to_owned()) }),
+            (
+                Duration::ZERO,
+                Progress::Connected {
+                    route: Some(ROUTE.to_owned()),
+                },
+            ),
         ];
         let mut outcome = ended(CallResult::OK, Verdict::Reached, Some(200), "OK");
         outcome.talk_ms = Some(u64::try_from(talk.as_millis()).unwrap_or(u64::MAX));
-        Script { steps, then: talk, outcome }
+        Script {
+            steps,
+            then: talk,
+            outcome,
+        }
     }
 
     pub fn busy() -> Script {
-        Script::ends(Duration::from_secs(1), ended(CallResult::BUSY, Verdict::Busy, Some(486), "Busy Here"))
+        Script::ends(
+            Duration::from_secs(1),
+            ended(CallResult::BUSY, Verdict::Busy, Some(486), "Busy Here"),
+        )
     }
 
     pub fn no_answer(ring: Duration) -> Script {
         let steps = vec![(Duration::ZERO, Progress::Ringing { party: "customer" })];
-        let outcome = ended(CallResult::NO_ANSWER, Verdict::NoAnswer, Some(487), "Request Terminated");
-        Script { steps, then: ring, outcome }
+        let outcome = ended(
+            CallResult::NO_ANSWER,
+            Verdict::NoAnswer,
+            Some(487),
+            "Request Terminated",
+        );
+        Script {
+            steps,
+            then: ring,
+            outcome,
+        }
     }
 
     pub fn invalid() -> Script {
-        let outcome = ended(CallResult::SIT_INVALID_NUM, Verdict::Invalid, Some(404), "Not Found");
+        let outcome = ended(
+            CallResult::SIT_INVALID_NUM,
+            Verdict::Invalid,
+            Some(404),
+            "Not Found",
+        );
         Script::ends(Duration::from_secs(1), outcome)
     }
 
     pub fn route_fault() -> Script {
-        let outcome = ended(CallResult::ALL_TRUNKS_BUSY, Verdict::RouteFault, Some(503), "Service Unavailable");
+        let outcome = ended(
+            CallResult::ALL_TRUNKS_BUSY,
+            Verdict::RouteFault,
+            Some(503),
+            "Service Unavailable",
+        );
         Script::ends(Duration::from_millis(100), outcome)
     }
 
     /// The agent's phone is not answered; the customer is not rung.
     pub fn agent_fault() -> Script {
-        let outcome = ended(CallResult::AGENT_CALLBACK_ERROR, Verdict::AgentFault, Some(480), "Unavailable");
+        let outcome = ended(
+            CallResult::AGENT_CALLBACK_ERROR,
+            Verdict::AgentFault,
+            Some(480),
+            "Unavailable",
+        );
         Script::ends(Duration::from_secs(20), outcome)
     }
 }
@@ -103,7 +143,11 @@ struct State {
 
 impl FakeChannel {
     /// Serves these kinds; attempts without a script ring two seconds and talk for thirty.
-    pub fn new(name: &'static str, kinds: &[ResponseType], clock: Arc<dyn Clock>) -> Arc<FakeChannel> {
+    pub fn new(
+        name: &'static str,
+        kinds: &[ResponseType],
+        clock: Arc<dyn Clock>,
+    ) -> Arc<FakeChannel> {
         let state = State {
             scripts: HashMap::new(),
             otherwise: Script::talks(Duration::from_secs(2), Duration::from_secs(30)),
@@ -113,12 +157,21 @@ impl FakeChannel {
             orphans: Vec::new(),
             learned: None,
         };
-        Arc::new(FakeChannel { name, kinds: kinds.to_vec(), clock, state: Mutex::new(state) })
+        Arc::new(FakeChannel {
+            name,
+            kinds: kinds.to_vec(),
+            clock,
+            state: Mutex::new(state),
+        })
     }
 
     /// The next attempts to this contact (canonical form) go like this, in order.
     pub fn script(&self, contact: &str, scripts: impl IntoIterator<Item = Script>) {
-        self.state().scripts.entry(contact.to_owned()).or_default().extend(scripts);
+        self.state()
+            .scripts
+            .entry(contact.to_owned())
+            .or_default()
+            .extend(scripts);
     }
 
     /// How attempts go that have no script of their own.
@@ -159,8 +212,16 @@ impl FakeChannel {
         let contact = order.contact.expose().to_owned();
         let mut state = self.state();
         state.live += 1;
-        let script = state.scripts.get_mut(&contact).and_then(VecDeque::pop_front);
-        state.placed.push(Placed { attempt: order.attempt, number: order.number, contact, at });
+        let script = state
+            .scripts
+            .get_mut(&contact)
+            .and_then(VecDeque::pop_front);
+        state.placed.push(Placed {
+            attempt: order.attempt,
+            number: order.number,
+            contact,
+            at,
+        });
         script.unwrap_or_else(|| state.otherwise.clone())
     }
 }
@@ -193,7 +254,12 @@ impl Channel for FakeChannel {
         json!({ "attempt": order.attempt })
     }
 
-    async fn attempt(&self, order: Order, progress: mpsc::Sender<Progress>, stop: CancellationToken) -> Outcome {
+    async fn attempt(
+        &self,
+        order: Order,
+        progress: mpsc::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Outcome {
         let script = self.place(&order);
         let _live = Live(self);
         let mut due = self.clock.now();
@@ -211,14 +277,20 @@ impl Channel for FakeChannel {
             drop(progress.send(step).await);
         }
         if reach(self.clock.as_ref(), plus(due, script.then), &stop).await {
-            return Outcome { talk_ms, ..script.outcome };
+            return Outcome {
+                talk_ms,
+                ..script.outcome
+            };
         }
         match connected {
             // Hung up in mid-talk: they were reached all the same.
             Some(since) => {
                 let talked = self.clock.now().as_millisecond() - since.as_millisecond();
                 let talk_ms = Some(u64::try_from(talked).unwrap_or(0));
-                Outcome { talk_ms, ..ended(CallResult::OK, Verdict::Reached, Some(200), "hung up by us") }
+                Outcome {
+                    talk_ms,
+                    ..ended(CallResult::OK, Verdict::Reached, Some(200), "hung up by us")
+                }
             }
             None => stopped(),
         }
@@ -253,8 +325,12 @@ pub struct HandClock {
 impl HandClock {
     /// Set to an RFC 3339 time; a test's own mistake in it is a panic.
     pub fn at(text: &str) -> Arc<HandClock> {
-        let now: Timestamp = text.parse().unwrap_or_else(|_| panic!("{text} is not a time"));
-        Arc::new(HandClock { now: watch::Sender::new(now) })
+        let now: Timestamp = text
+            .parse()
+            .unwrap_or_else(|_| panic!("{text} is not a time"));
+        Arc::new(HandClock {
+            now: watch::Sender::new(now),
+        })
     }
 
     pub fn turn(&self, by: Duration) {
@@ -298,7 +374,12 @@ fn ended(result: CallResult, verdict: Verdict, code: Option<i32>, text: &str) ->
 }
 
 fn stopped() -> Outcome {
-    ended(CallResult::DROPPED, Verdict::Stopped, None, "stopped by us before anybody was connected")
+    ended(
+        CallResult::DROPPED,
+        Verdict::Stopped,
+        None,
+        "stopped by us before anybody was connected",
+    )
 }
 
 #[cfg(test)]
@@ -310,15 +391,23 @@ mod tests {
 
     fn fake() -> (Arc<FakeChannel>, Arc<HandClock>) {
         let clock = HandClock::at("2026-03-10T12:00:00Z");
-        (FakeChannel::new("sip", &[ResponseType::Voice], clock.clone()), clock)
+        (
+            FakeChannel::new("sip", &[ResponseType::Voice], clock.clone()),
+            clock,
+        )
     }
 
     /// Turns the clock by seconds until the attempt is over; a script never takes an hour.
-    async fn run(fake: &Arc<FakeChannel>, clock: &HandClock, stop_at: Option<u32>) -> (Outcome, Vec<String>) {
+    async fn run(
+        fake: &Arc<FakeChannel>,
+        clock: &HandClock,
+        stop_at: Option<u32>,
+    ) -> (Outcome, Vec<String>) {
         let (sender, mut reports) = mpsc::channel(16);
         let stop = CancellationToken::new();
         let (channel, token) = (fake.clone(), stop.clone());
-        let work = tokio::spawn(async move { channel.attempt(order_to(NUMBER), sender, token).await });
+        let work =
+            tokio::spawn(async move { channel.attempt(order_to(NUMBER), sender, token).await });
         for second in 0..3600 {
             for _ in 0..20 {
                 tokio::task::yield_now().await;
@@ -334,7 +423,13 @@ mod tests {
         let outcome = work.await.expect("no panic");
         let mut told = Vec::new();
         while let Some(report) = reports.recv().await {
-            told.push(format!("{report:?}").split([' ', '(']).next().unwrap_or_default().to_owned());
+            told.push(
+                format!("{report:?}")
+                    .split([' ', '('])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
         }
         (outcome, told)
     }
@@ -342,12 +437,21 @@ mod tests {
     #[tokio::test]
     async fn follows_its_script_on_the_given_clock() {
         let (fake, clock) = fake();
-        fake.script(NUMBER, [Script::busy(), Script::talks(Duration::from_secs(5), Duration::from_secs(600))]);
+        fake.script(
+            NUMBER,
+            [
+                Script::busy(),
+                Script::talks(Duration::from_secs(5), Duration::from_secs(600)),
+            ],
+        );
         let (first, told) = run(&fake, &clock, None).await;
         assert_eq!((first.verdict, told.len()), (Verdict::Busy, 0));
         let before = clock.now();
         let (second, told) = run(&fake, &clock, None).await;
-        assert_eq!((second.verdict, second.talk_ms), (Verdict::Reached, Some(600_000)));
+        assert_eq!(
+            (second.verdict, second.talk_ms),
+            (Verdict::Reached, Some(600_000))
+        );
         assert_eq!(told, ["Answered", "Ringing", "Answered", "Connected"]);
         assert_eq!(clock.now().duration_since(before).as_secs(), 605);
         let (third, _) = run(&fake, &clock, None).await;
@@ -362,12 +466,20 @@ mod tests {
     #[tokio::test]
     async fn stops_when_told() {
         let (fake, clock) = fake();
-        fake.otherwise(Script::talks(Duration::from_secs(10), Duration::from_secs(60)));
+        fake.otherwise(Script::talks(
+            Duration::from_secs(10),
+            Duration::from_secs(60),
+        ));
         let (ringing, _) = run(&fake, &clock, Some(3)).await;
         assert_eq!((ringing.verdict, ringing.talk_ms), (Verdict::Stopped, None));
         let (talking, _) = run(&fake, &clock, Some(25)).await;
         assert_eq!(talking.verdict, Verdict::Reached);
-        assert!(talking.talk_ms.is_some_and(|ms| (10_000..60_000).contains(&ms)), "{talking:?}");
+        assert!(
+            talking
+                .talk_ms
+                .is_some_and(|ms| (10_000..60_000).contains(&ms)),
+            "{talking:?}"
+        );
     }
 
     #[tokio::test]
@@ -375,7 +487,12 @@ mod tests {
         let (fake, _clock) = fake();
         assert_eq!(fake.end_orphan(json!({"attempt": 1})).await, None);
         fake.set_learned(Some(Script::busy().outcome));
-        assert_eq!(fake.end_orphan(json!({"attempt": 2})).await.map(|o| o.verdict), Some(Verdict::Busy));
+        assert_eq!(
+            fake.end_orphan(json!({"attempt": 2}))
+                .await
+                .map(|o| o.verdict),
+            Some(Verdict::Busy)
+        );
         assert_eq!(fake.orphans().len(), 2);
     }
 }

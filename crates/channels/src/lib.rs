@@ -37,7 +37,12 @@ pub trait Channel: Send + Sync + 'static {
 
     /// Places the order and stays until it is over. Progress goes out in order; `stop` ends it early.
     /// Always returns: every wait inside has a limit.
-    async fn attempt(&self, order: Order, progress: mpsc::Sender<Progress>, stop: CancellationToken) -> Outcome;
+    async fn attempt(
+        &self,
+        order: Order,
+        progress: mpsc::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Outcome;
 
     /// After a crash: ends whatever these identifiers left at the peers, and says what was learned.
     /// `None`: nobody can say.
@@ -55,10 +60,16 @@ pub struct Channels(pub Vec<Arc<dyn Channel>>);
 
 impl Channels {
     pub fn serving(&self, response_type: ResponseType) -> Option<Arc<dyn Channel>> {
-        self.0.iter().find(|channel| channel.serves(response_type)).cloned()
+        self.0
+            .iter()
+            .find(|channel| channel.serves(response_type))
+            .cloned()
     }
 
     pub fn named(&self, name: &str) -> Option<Arc<dyn Channel>> {
-        self.0.iter().find(|channel| channel.name() == name).cloned()
+        self.0
+            .iter()
+            .find(|channel| channel.name() == name)
+            .cloned()
     }
 }

@@ -3,7 +3,11 @@
 /// A peer's words without control characters, addresses and long runs of digits. Peers like to repeat
 /// whom they refused (`550 <anna@example.com>: no such user`), and records must not.
 pub fn masked(words: &str) -> String {
-    let spaced: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    let spaced: String = words
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST)
+        .collect();
     let kept: Vec<String> = spaced.split_whitespace().map(masked_word).collect();
     kept.join(" ")
 }
@@ -29,7 +33,11 @@ fn masked_word(word: &str) -> String {
         let digits = run.chars().filter(char::is_ascii_digit).count();
         // Dotted groups of at most three are versions, enhanced codes and IPv4 addresses of servers.
         let dotted = run.split('.').all(|group| group.len() <= 3);
-        out.push_str(if digits > LONGEST_CODE && !dotted { HIDDEN } else { &run });
+        out.push_str(if digits > LONGEST_CODE && !dotted {
+            HIDDEN
+        } else {
+            &run
+        });
         run.clear();
         if c != '\0' {
             out.push(c);
@@ -46,7 +54,10 @@ mod tests {
     fn addresses_and_numbers_do_not_pass() {
         for (words, kept) in [
             ("Busy Here", "Busy Here"),
-            ("5.1.1 <anna@example.com>: Recipient address rejected", "5.1.1 ••• Recipient address rejected"),
+            (
+                "5.1.1 <anna@example.com>: Recipient address rejected",
+                "5.1.1 ••• Recipient address rejected",
+            ),
             ("2.0.0 Ok: queued as 4F2A1C", "2.0.0 Ok: queued as 4F2A1C"),
             ("+14155550123 not found", "+••• not found"),
             ("no route to 415-555-0123.", "no route to •••"),

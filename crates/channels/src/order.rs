@@ -31,7 +31,11 @@ pub struct Order {
 /// Who stands at our end.
 #[derive(Clone)]
 pub enum Near {
-    Agent { id: AgentId, dn: String, route: Option<String> },
+    Agent {
+        id: AgentId,
+        dn: String,
+        route: Option<String>,
+    },
     /// A queue or extension of a switch; `location` is the route to it.
     Dn { dn: String, location: String },
     /// Nobody: a message is sent.
@@ -63,7 +67,11 @@ pub struct Mail {
 
 impl std::fmt::Debug for Mail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Mail({} bytes)", self.text.len() + self.html.as_ref().map_or(0, String::len))
+        write!(
+            f,
+            "Mail({} bytes)",
+            self.text.len() + self.html.as_ref().map_or(0, String::len)
+        )
     }
 }
 
@@ -72,11 +80,22 @@ impl std::fmt::Debug for Mail {
 pub enum Progress {
     /// Identifiers changed (a new INVITE after a challenge, a To tag learned): to be stored.
     Legs(Value),
-    Ringing { party: &'static str },
-    Answered { party: &'static str },
-    RouteFailed { party: &'static str, route: String, code: Option<i32>, text: String },
+    Ringing {
+        party: &'static str,
+    },
+    Answered {
+        party: &'static str,
+    },
+    RouteFailed {
+        party: &'static str,
+        route: String,
+        code: Option<i32>,
+        text: String,
+    },
     /// The two can speak with each other.
-    Connected { route: Option<String> },
+    Connected {
+        route: Option<String>,
+    },
 }
 
 /// Whether an order may be placed now.
@@ -136,7 +155,10 @@ pub(crate) mod tests {
     #[test]
     fn nothing_personal_is_printed() {
         let mut order = order_to("+14155550123");
-        order.near = Near::Dn { dn: "sip:anna@example.com".to_owned(), location: "pbx".to_owned() };
+        order.near = Near::Dn {
+            dn: "sip:anna@example.com".to_owned(),
+            location: "pbx".to_owned(),
+        };
         order.mail = Some(Mail {
             from: None,
             subject: "Your broken boiler".to_owned(),

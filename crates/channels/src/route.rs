@@ -27,7 +27,10 @@ impl RouteLimits {
         }
         // The rate is checked by `PaceRate`; the burst only has to be in its range.
         let burst = per_second.clamp(1.0, 10_000.0) as u32;
-        Ok(RouteLimits { rate: PaceRate::new(per_second, burst)?, concurrent })
+        Ok(RouteLimits {
+            rate: PaceRate::new(per_second, burst)?,
+            concurrent,
+        })
     }
 }
 
@@ -50,9 +53,20 @@ pub struct Route {
 }
 
 impl Route {
-    pub fn new(name: &str, channel: &'static str, limits: RouteLimits, clock: Arc<dyn Clock>) -> Arc<Route> {
+    pub fn new(
+        name: &str,
+        channel: &'static str,
+        limits: RouteLimits,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Route> {
         let state = Mutex::new(State::default());
-        Arc::new(Route { name: name.to_owned(), channel, limits, clock, state })
+        Arc::new(Route {
+            name: name.to_owned(),
+            channel,
+            limits,
+            clock,
+            state,
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -78,7 +92,10 @@ impl Route {
         let now = self.clock.now();
         let mut state = self.state();
         state.look(&self.limits, now)?;
-        state.pace.take(&self.limits.rate, now).map_err(|at| Readiness::Wait(until(now, at)))?;
+        state
+            .pace
+            .take(&self.limits.rate, now)
+            .map_err(|at| Readiness::Wait(until(now, at)))?;
         Ok(self.permit(&mut state, now))
     }
 
@@ -107,11 +124,19 @@ impl Route {
             Some(down) => (down.since, down.waits.saturating_add(1)),
             None => (now, 0),
         };
-        let wait = FIRST_WAIT.saturating_mul(1 << waits.min(10)).min(LONGEST_WAIT).max(wish);
+        let wait = FIRST_WAIT
+            .saturating_mul(1 << waits.min(10))
+            .min(LONGEST_WAIT)
+            .max(wish);
         if state.down.is_none() {
             tracing::warn!(route.name = %self.name, route.failure = why, "route is down");
         }
-        state.down = Some(Down { since, waits, retry_at: plus(now, wait), trial: false });
+        state.down = Some(Down {
+            since,
+            waits,
+            retry_at: plus(now, wait),
+            trial: false,
+        });
     }
 
     /// A ping or a call went through.
@@ -135,7 +160,11 @@ impl Route {
             name: self.name.clone(),
             channel: self.channel,
             up: state.down.is_none(),
-            since: state.down.as_ref().map(|down| down.since).or(state.up_since),
+            since: state
+                .down
+                .as_ref()
+                .map(|down| down.since)
+                .or(state.up_since),
             active: state.active,
             last_failure: state.last_failure.clone(),
         }
@@ -150,7 +179,10 @@ impl Route {
             }
             Some(_) | None => false,
         };
-        Permit { route: self.clone(), trial }
+        Permit {
+            route: self.clone(),
+            trial,
+        }
     }
 
     /// A panic elsewhere must not take the route with it: every change below is whole by itself.
@@ -161,7 +193,10 @@ impl Route {
 
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route").field("name", &self.name).field("channel", &self.channel).finish_non_exhaustive()
+        f.debug_struct("Route")
+            .field("name", &self.name)
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
     }
 }
 
@@ -215,7 +250,9 @@ fn better(one: Readiness, other: Readiness) -> Readiness {
         (Readiness::Wait(a), Readiness::Wait(b)) => Readiness::Wait(a.min(b)),
         (Readiness::Wait(a), _) | (_, Readiness::Wait(a)) => Readiness::Wait(a),
         (Readiness::Down(a), Readiness::Down(b)) => Readiness::Down(a.min(b)),
-        (Readiness::Down(a), Readiness::NoRoute) | (Readiness::NoRoute, Readiness::Down(a)) => Readiness::Down(a),
+        (Readiness::Down(a), Readiness::NoRoute) | (Readiness::NoRoute, Readiness::Down(a)) => {
+            Readiness::Down(a)
+        }
         (Readiness::NoRoute, Readiness::NoRoute) => Readiness::NoRoute,
     }
 }
@@ -263,7 +300,9 @@ impl State {
 
 /// Never nothing: a wait of zero would be asked again in a circle.
 fn until(now: Timestamp, at: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(now)).unwrap_or_default().max(Duration::from_millis(1))
+    Duration::try_from(at.duration_since(now))
+        .unwrap_or_default()
+        .max(Duration::from_millis(1))
 }
 
 #[cfg(test)]
@@ -280,15 +319,26 @@ mod tests {
     #[test]
     fn calls_per_second_are_kept_and_waits_are_true() {
         let (route, clock) = route(2.0, 100);
-        let held: Vec<Permit> = (0..2).map(|_| route.reserve().expect("a burst of a second")).collect();
-        assert_eq!(route.readiness(), Readiness::Wait(Duration::from_millis(500)));
-        assert_eq!(route.reserve().err(), Some(Readiness::Wait(Duration::from_millis(500))));
+        let held: Vec<Permit> = (0..2)
+            .map(|_| route.reserve().expect("a burst of a second"))
+            .collect();
+        assert_eq!(
+            route.readiness(),
+            Readiness::Wait(Duration::from_millis(500))
+        );
+        assert_eq!(
+            route.reserve().err(),
+            Some(Readiness::Wait(Duration::from_millis(500)))
+        );
         clock.turn(Duration::from_millis(499));
         assert!(route.reserve().is_err());
         clock.turn(Duration::from_millis(1));
         assert_eq!(route.readiness(), Readiness::Ready);
         assert!(route.reserve().is_ok());
-        assert!(route.reserve().is_err(), "looking took nothing, reserving did");
+        assert!(
+            route.reserve().is_err(),
+            "looking took nothing, reserving did"
+        );
         assert_eq!(route.health().active, 2);
         drop(held);
         assert_eq!(route.health().active, 0);
@@ -321,12 +371,19 @@ mod tests {
             route.failed("503", None);
             // What was under way at the time fails too, and changes nothing.
             route.failed("503", None);
-            assert_eq!(route.readiness(), Readiness::Down(Duration::from_secs(seconds)));
+            assert_eq!(
+                route.readiness(),
+                Readiness::Down(Duration::from_secs(seconds))
+            );
             assert!(!route.health().up);
             clock.turn(Duration::from_secs(seconds));
         }
         let trial = route.reserve().expect("one call may try");
-        assert_eq!(route.reserve().err(), Some(Readiness::Down(WHEN_FULL)), "one at a time");
+        assert_eq!(
+            route.reserve().err(),
+            Some(Readiness::Down(WHEN_FULL)),
+            "one at a time"
+        );
         drop(trial);
         assert!(route.reserve().is_ok());
         route.succeeded();
@@ -335,7 +392,11 @@ mod tests {
         assert!(health.up && health.since.is_some());
         assert_eq!(health.last_failure.as_deref(), Some("503"));
         route.failed("503", None);
-        assert_eq!(route.readiness(), Readiness::Down(Duration::from_secs(1)), "the count starts anew");
+        assert_eq!(
+            route.readiness(),
+            Readiness::Down(Duration::from_secs(1)),
+            "the count starts anew"
+        );
     }
 
     #[test]
@@ -343,7 +404,11 @@ mod tests {
         for (wish, kept) in [(0, 1), (20, 20), (86_400, 300)] {
             let (route, _clock) = route(1000.0, 10);
             route.failed("503", Some(Duration::from_secs(wish)));
-            assert_eq!(route.readiness(), Readiness::Down(Duration::from_secs(kept)), "{wish}");
+            assert_eq!(
+                route.readiness(),
+                Readiness::Down(Duration::from_secs(kept)),
+                "{wish}"
+            );
         }
     }
 
@@ -357,9 +422,18 @@ mod tests {
         let pick = |list: &[Option<&Arc<Route>>]| best(list.iter().copied());
         assert_eq!(pick(&[]), Readiness::NoRoute);
         assert_eq!(pick(&[None]), Readiness::NoRoute);
-        assert_eq!(pick(&[None, Some(&down)]), Readiness::Down(Duration::from_secs(1)));
-        assert_eq!(pick(&[Some(&down), Some(&full)]), Readiness::Wait(WHEN_FULL));
-        assert_eq!(pick(&[Some(&down), Some(&full), Some(&well)]), Readiness::Ready);
+        assert_eq!(
+            pick(&[None, Some(&down)]),
+            Readiness::Down(Duration::from_secs(1))
+        );
+        assert_eq!(
+            pick(&[Some(&down), Some(&full)]),
+            Readiness::Wait(WHEN_FULL)
+        );
+        assert_eq!(
+            pick(&[Some(&down), Some(&full), Some(&well)]),
+            Readiness::Ready
+        );
     }
 
     #[test]

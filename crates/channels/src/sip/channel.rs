@@ -5,10 +5,10 @@ use super::legs::Legs;
 use super::outcome::{self, Circumstances};
 use super::pings;
 use super::plan::{CUSTOMER, Plan, Unplaceable, Ways};
+use crate::Channel;
 use crate::masked::masked;
 use crate::order::{Near, Order, Progress, Readiness, RouteHealth};
 use crate::route::{Permit, Route};
-use crate::Channel;
 use async_trait::async_trait;
 use ringback_callbacks::clock::Clock;
 use ringback_callbacks::contact::ResponseType;
@@ -40,7 +40,11 @@ const EVENTS: usize = 64;
 
 impl SipChannel {
     /// Checks every route and begins to ping them.
-    pub fn start(config: SipChannelConfig, engine: SipEngine, clock: Arc<dyn Clock>) -> Result<Arc<SipChannel>, RouteError> {
+    pub fn start(
+        config: SipChannelConfig,
+        engine: SipEngine,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<SipChannel>, RouteError> {
         let mut seen = HashSet::new();
         let mut ways = Vec::new();
         for route in &config.routes {
@@ -55,20 +59,36 @@ impl SipChannel {
         let ways = Ways::new((config.direct, direct), ways);
         let stop = CancellationToken::new();
         for (way, route) in ways.ways() {
-            tokio::spawn(pings::watch(engine.clone(), way.clone(), route.clone(), clock.clone(), stop.clone()));
+            tokio::spawn(pings::watch(
+                engine.clone(),
+                way.clone(),
+                route.clone(),
+                clock.clone(),
+                stop.clone(),
+            ));
         }
         Ok(Arc::new(SipChannel { engine, ways, stop }))
     }
 
     /// The call from the first INVITE to the last BYE.
-    async fn call(&self, order: Order, plan: Plan, progress: mpsc::Sender<Progress>, stop: CancellationToken) -> Outcome {
+    async fn call(
+        &self,
+        order: Order,
+        plan: Plan,
+        progress: mpsc::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Outcome {
         let (events, mut told) = mpsc::channel(EVENTS);
         let stop = stop.child_token();
         let over = CancellationToken::new();
         let mut watch = Watch {
             ways: &self.ways,
             legs: Legs::new(&order),
-            routes: plan.permits.iter().map(|permit| permit.route().name().to_owned()).collect(),
+            routes: plan
+                .permits
+                .iter()
+                .map(|permit| permit.route().name().to_owned())
+                .collect(),
             permits: plan.permits.into_iter().map(Some).collect(),
             current: 0,
             progress,
@@ -108,7 +128,9 @@ impl SipChannel {
         };
         watch.judge(&end, known.leg_order);
         let mut outcome = outcome::of_call(&end, known);
-        outcome.route = outcome.route.or_else(|| watch.routes.get(watch.current).cloned());
+        outcome.route = outcome
+            .route
+            .or_else(|| watch.routes.get(watch.current).cloned());
         outcome
     }
 }
@@ -134,7 +156,12 @@ impl Channel for SipChannel {
         Legs::new(order).to_json()
     }
 
-    async fn attempt(&self, order: Order, progress: mpsc::Sender<Progress>, stop: CancellationToken) -> Outcome {
+    async fn attempt(
+        &self,
+        order: Order,
+        progress: mpsc::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Outcome {
         if stop.is_cancelled() {
             return outcome::stopped();
         }
@@ -167,9 +194,15 @@ fn not_placed(why: &Unplaceable, near: &Near) -> Outcome {
             (CallResult::AGENT_CALLBACK_ERROR, Verdict::AgentFault, words)
         }
         // A DN that cannot be called is a fault of the configuration: asking again at once would not help.
-        (Unplaceable::Near(words), Near::Dn { .. }) => (CallResult::GROUP_CALLBACK_ERROR, Verdict::RouteFault, words),
-        (Unplaceable::Near(words), Near::Nobody) => (CallResult::DIAL_ERROR, Verdict::RouteFault, words),
-        (Unplaceable::NoRoute(words), _) => (CallResult::NO_PORT_AVAILABLE, Verdict::RouteFault, words),
+        (Unplaceable::Near(words), Near::Dn { .. }) => {
+            (CallResult::GROUP_CALLBACK_ERROR, Verdict::RouteFault, words)
+        }
+        (Unplaceable::Near(words), Near::Nobody) => {
+            (CallResult::DIAL_ERROR, Verdict::RouteFault, words)
+        }
+        (Unplaceable::NoRoute(words), _) => {
+            (CallResult::NO_PORT_AVAILABLE, Verdict::RouteFault, words)
+        }
     };
     Outcome::new(result, verdict, PlatformCode::new("ringback", None, words))
 }
@@ -196,7 +229,9 @@ impl Watch<'_> {
                 self.legs.note(record);
                 self.tell(Progress::Legs(self.legs.to_json())).await;
             }
-            BridgeEvent::Trying { .. } | BridgeEvent::Reinvite { .. } | BridgeEvent::HungUp { .. } => {}
+            BridgeEvent::Trying { .. }
+            | BridgeEvent::Reinvite { .. }
+            | BridgeEvent::HungUp { .. } => {}
             BridgeEvent::Ringing { party, .. } => {
                 self.ringing(party);
                 self.tell(Progress::Ringing { party }).await;
@@ -210,7 +245,11 @@ impl Watch<'_> {
                 }
                 self.tell(Progress::Answered { party }).await;
             }
-            BridgeEvent::RouteFailed { party, route, failure } => self.route_failed(party, route, &failure).await,
+            BridgeEvent::RouteFailed {
+                party,
+                route,
+                failure,
+            } => self.route_failed(party, route, &failure).await,
             BridgeEvent::Bridged => {
                 let route = self.routes.get(self.current).cloned();
                 self.tell(Progress::Connected { route }).await;
@@ -241,7 +280,13 @@ impl Watch<'_> {
             }
         }
         let platform = outcome::platform(failure);
-        self.tell(Progress::RouteFailed { party, route: name, code: platform.code, text: platform.text }).await;
+        self.tell(Progress::RouteFailed {
+            party,
+            route: name,
+            code: platform.code,
+            text: platform.text,
+        })
+        .await;
     }
 
     /// The customer's phone rings: no other route will be needed, and this one works.
@@ -263,7 +308,12 @@ impl Watch<'_> {
             | (BridgeEndKind::SecondFailed(failure), LegOrder::AgentFirst) => failure,
             (BridgeEndKind::FirstFailed(_), LegOrder::AgentFirst)
             | (BridgeEndKind::SecondFailed(_), LegOrder::CustomerFirst)
-            | (BridgeEndKind::NotConnected(_) | BridgeEndKind::Talked { .. } | BridgeEndKind::Stopped, _) => return,
+            | (
+                BridgeEndKind::NotConnected(_)
+                | BridgeEndKind::Talked { .. }
+                | BridgeEndKind::Stopped,
+                _,
+            ) => return,
         };
         if failure.cause == FailureCause::Status && !failure.is_route_failure() {
             if let Some(Some(place)) = self.permits.get(self.current) {

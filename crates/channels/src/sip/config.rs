@@ -113,12 +113,18 @@ pub const REGISTRAR: &str = "registrar";
 /// What is wrong with a route's settings. Holds no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
-    #[error("route `{0}`: the name must have 1 to 100 letters, digits or - _ . and be neither `direct` nor `registrar`")]
+    #[error(
+        "route `{0}`: the name must have 1 to 100 letters, digits or - _ . and be neither `direct` nor `registrar`"
+    )]
     Name(String),
     #[error("route `{0}` is configured twice")]
     Twice(String),
     #[error("route `{name}`: `{field}` {problem}")]
-    Field { name: String, field: &'static str, problem: &'static str },
+    Field {
+        name: String,
+        field: &'static str,
+        problem: &'static str,
+    },
     #[error("route `{name}`: the password file cannot be read: {error}")]
     PasswordFile { name: String, error: std::io::Error },
     #[error("route `{name}`: {error}")]
@@ -143,20 +149,28 @@ pub(super) struct Way {
 
 impl Way {
     pub(super) fn new(route: &SipRoute) -> Result<Way, RouteError> {
-        let wrong = |field, problem| RouteError::Field { name: route.name.clone(), field, problem };
+        let wrong = |field, problem| RouteError::Field {
+            name: route.name.clone(),
+            field,
+            problem,
+        };
         if !is_name(&route.name) || [DIRECT, REGISTRAR].contains(&route.name.as_str()) {
             return Err(RouteError::Name(route.name.clone()));
         }
         if route.uri.user().is_some() {
             return Err(wrong("uri", "must name the server alone, without a user"));
         }
-        if !route.dial_prefix.bytes().all(|b| b.is_ascii_digit() || b"*+".contains(&b)) || route.dial_prefix.len() > 20 {
+        if !route
+            .dial_prefix
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b"*+".contains(&b))
+            || route.dial_prefix.len() > 20
+        {
             return Err(wrong("dial_prefix", "must be at most 20 digits, * or +"));
         }
         let server = match &route.domain {
-            Some(domain) => {
-                SipUri::new(None, domain).map_err(|_| wrong("domain", "must be a host name or address"))?
-            }
+            Some(domain) => SipUri::new(None, domain)
+                .map_err(|_| wrong("domain", "must be a host name or address"))?,
             None => route.uri.clone(),
         };
         let behind = route.domain.is_some().then(|| route.uri.clone());
@@ -170,8 +184,13 @@ impl Way {
             ping_uri: Some(route.uri.clone()),
             ..Trunk::default()
         };
-        let limits = RouteLimits::new(route.calls_per_second, route.concurrent)
-            .map_err(|error| RouteError::Limits { name: route.name.clone(), error })?;
+        let limits =
+            RouteLimits::new(route.calls_per_second, route.concurrent).map_err(|error| {
+                RouteError::Limits {
+                    name: route.name.clone(),
+                    error,
+                }
+            })?;
         Ok(Way {
             name: route.name.clone(),
             limits,
@@ -213,7 +232,9 @@ impl Way {
     fn showing(&self, caller_id: Option<&str>) -> Trunk {
         let mut trunk = self.trunk.clone();
         let host = trunk.from.as_ref().unwrap_or(&self.server).clone();
-        let Some(shown) = caller_id.and_then(|id| host.with_user(Some(id)).ok()) else { return trunk };
+        let Some(shown) = caller_id.and_then(|id| host.with_user(Some(id)).ok()) else {
+            return trunk;
+        };
         match self.caller_id {
             CallerId::Own => {}
             CallerId::From => trunk.from = Some(shown),
@@ -238,44 +259,66 @@ impl DirectRoute {
     }
 
     pub(super) fn limits(&self) -> Result<RouteLimits, RouteError> {
-        RouteLimits::new(self.calls_per_second, self.concurrent)
-            .map_err(|error| RouteError::Limits { name: DIRECT.to_owned(), error })
+        RouteLimits::new(self.calls_per_second, self.concurrent).map_err(|error| {
+            RouteError::Limits {
+                name: DIRECT.to_owned(),
+                error,
+            }
+        })
     }
 }
 
 impl fmt::Debug for SipRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SipRoute").field("name", &self.name).field("uri", &self.uri).finish_non_exhaustive()
+        f.debug_struct("SipRoute")
+            .field("name", &self.name)
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for DirectRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DirectRoute").field("concurrent", &self.concurrent).finish_non_exhaustive()
+        f.debug_struct("DirectRoute")
+            .field("concurrent", &self.concurrent)
+            .finish_non_exhaustive()
     }
 }
 
 /// Names appear in logs, metrics and the API.
 pub(crate) fn is_name(name: &str) -> bool {
-    (1..=100).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    (1..=100).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 fn credentials(route: &SipRoute) -> Result<Option<Credentials>, RouteError> {
-    let wrong = |field, problem| RouteError::Field { name: route.name.clone(), field, problem };
+    let wrong = |field, problem| RouteError::Field {
+        name: route.name.clone(),
+        field,
+        problem,
+    };
     let password = match (&route.password, &route.password_file) {
-        (Some(_), Some(_)) => return Err(wrong("password", "and `password_file` exclude each other")),
+        (Some(_), Some(_)) => {
+            return Err(wrong("password", "and `password_file` exclude each other"));
+        }
         (Some(password), None) => Some(password.clone()),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| RouteError::PasswordFile { name: route.name.clone(), error })?;
+            let text = std::fs::read_to_string(file).map_err(|error| RouteError::PasswordFile {
+                name: route.name.clone(),
+                error,
+            })?;
             Some(text.trim_end_matches(['\r', '\n']).to_owned())
         }
         (None, None) => None,
     };
     match (&route.user, password) {
-        (Some(user), Some(password)) => {
-            Ok(Some(Credentials { user: user.clone(), password, realm: route.realm.clone() }))
-        }
+        (Some(user), Some(password)) => Ok(Some(Credentials {
+            user: user.clone(),
+            password,
+            realm: route.realm.clone(),
+        })),
         (None, None) => Ok(None),
         (Some(_), None) => Err(wrong("user", "needs `password` or `password_file`")),
         (None, Some(_)) => Err(wrong("password", "needs `user`")),
@@ -308,8 +351,12 @@ mod tests {
 
     fn way(mut settings: Value) -> Result<Way, String> {
         settings["name"] = settings.get("name").cloned().unwrap_or(json!("trunk"));
-        settings["uri"] = settings.get("uri").cloned().unwrap_or(json!("sip:trunk.example.com:5080;transport=tcp"));
-        let route: SipRoute = serde_json::from_value(settings).map_err(|error| error.to_string())?;
+        settings["uri"] = settings
+            .get("uri")
+            .cloned()
+            .unwrap_or(json!("sip:trunk.example.com:5080;transport=tcp"));
+        let route: SipRoute =
+            serde_json::from_value(settings).map_err(|error| error.to_string())?;
         Way::new(&route).map_err(|error| error.to_string())
     }
 
@@ -323,8 +370,16 @@ mod tests {
     #[test]
     fn numbers_become_request_uris() {
         for (settings, uri, proxy) in [
-            (json!({}), "sip:+14155550123@trunk.example.com:5080;transport=tcp", None),
-            (json!({"plus": false}), "sip:14155550123@trunk.example.com:5080;transport=tcp", None),
+            (
+                json!({}),
+                "sip:+14155550123@trunk.example.com:5080;transport=tcp",
+                None,
+            ),
+            (
+                json!({"plus": false}),
+                "sip:14155550123@trunk.example.com:5080;transport=tcp",
+                None,
+            ),
             (
                 json!({"plus": false, "dial_prefix": "9*"}),
                 "sip:9*14155550123@trunk.example.com:5080;transport=tcp",
@@ -341,9 +396,19 @@ mod tests {
                 Some("sip:10.0.0.1"),
             ),
         ] {
-            let target = way(settings).expect("a route").number(&number(), None).expect("a target");
+            let target = way(settings)
+                .expect("a route")
+                .number(&number(), None)
+                .expect("a target");
             assert_eq!(target.uri.to_string(), uri);
-            assert_eq!(target.trunk.outbound_proxy.map(|p| p.to_string()).as_deref(), proxy);
+            assert_eq!(
+                target
+                    .trunk
+                    .outbound_proxy
+                    .map(|p| p.to_string())
+                    .as_deref(),
+                proxy
+            );
             assert_eq!(target.route, "trunk");
         }
     }
@@ -352,17 +417,37 @@ mod tests {
     fn the_queues_caller_id_goes_where_the_route_says() {
         let own = Some("sip:100@own.example.com");
         let shown = Some("sip:+15550100@own.example.com");
-        for (policy, from, asserted) in
-            [("own", own, None), ("from", shown, None), ("asserted", own, shown), ("both", shown, shown)]
-        {
+        for (policy, from, asserted) in [
+            ("own", own, None),
+            ("from", shown, None),
+            ("asserted", own, shown),
+            ("both", shown, shown),
+        ] {
             let way = way(json!({"from": own, "caller_id": policy})).expect("a route");
-            let trunk = way.number(&number(), Some("+15550100")).expect("a target").trunk;
-            assert_eq!(trunk.from.map(|uri| uri.to_string()).as_deref(), from, "{policy}");
-            assert_eq!(trunk.asserted_identity.map(|uri| uri.to_string()).as_deref(), asserted, "{policy}");
+            let trunk = way
+                .number(&number(), Some("+15550100"))
+                .expect("a target")
+                .trunk;
+            assert_eq!(
+                trunk.from.map(|uri| uri.to_string()).as_deref(),
+                from,
+                "{policy}"
+            );
+            assert_eq!(
+                trunk
+                    .asserted_identity
+                    .map(|uri| uri.to_string())
+                    .as_deref(),
+                asserted,
+                "{policy}"
+            );
         }
         // A caller id that is none must not end up in a header.
         let way = way(json!({"from": own, "caller_id": "both"})).expect("a route");
-        let trunk = way.number(&number(), Some("1\r\nX: y")).expect("a target").trunk;
+        let trunk = way
+            .number(&number(), Some("1\r\nX: y"))
+            .expect("a target")
+            .trunk;
         assert_eq!(trunk.from.map(|uri| uri.to_string()).as_deref(), own);
         assert!(trunk.asserted_identity.is_none());
     }
@@ -373,7 +458,10 @@ mod tests {
         let target = way(json!({})).expect("a route").address(uri.clone(), None);
         assert_eq!(target.uri, uri);
         let proxy = target.trunk.outbound_proxy.map(|p| p.to_string());
-        assert_eq!(proxy.as_deref(), Some("sip:trunk.example.com:5080;transport=tcp"));
+        assert_eq!(
+            proxy.as_deref(),
+            Some("sip:trunk.example.com:5080;transport=tcp")
+        );
     }
 
     #[test]
@@ -387,13 +475,21 @@ mod tests {
             (json!({"domain": "a b"}), "`domain`"),
             (json!({"user": "u"}), "`user` needs"),
             (json!({"password": "p"}), "`password` needs"),
-            (json!({"user": "u", "password": "p", "password_file": "f"}), "exclude"),
-            (json!({"user": "u", "password_file": "/nonexistent/file"}), "cannot be read"),
+            (
+                json!({"user": "u", "password": "p", "password_file": "f"}),
+                "exclude",
+            ),
+            (
+                json!({"user": "u", "password_file": "/nonexistent/file"}),
+                "cannot be read",
+            ),
             (json!({"concurrent": 0}), "concurrent"),
             (json!({"calls_per_second": 0.0}), "per second"),
             (json!({"passwort": "p"}), "unknown field `passwort`"),
         ] {
-            let error = way(settings.clone()).err().unwrap_or_else(|| panic!("{settings} was taken"));
+            let error = way(settings.clone())
+                .err()
+                .unwrap_or_else(|| panic!("{settings} was taken"));
             assert!(error.contains(says), "{settings}: {error}");
         }
     }
@@ -405,6 +501,9 @@ mod tests {
         )
         .expect("a route");
         let printed = format!("{route:?}");
-        assert!(!printed.contains("hunter2") && !printed.contains("15550100"), "{printed}");
+        assert!(
+            !printed.contains("hunter2") && !printed.contains("15550100"),
+            "{printed}"
+        );
     }
 }

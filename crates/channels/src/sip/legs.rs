@@ -31,7 +31,8 @@ impl Legs {
             LegOrder::AgentFirst => ("first", "second"),
             LegOrder::CustomerFirst => ("second", "first"),
         };
-        let call_id = |party: &str, word: &str| (party.to_owned(), format!("{}.{word}", order.attempt));
+        let call_id =
+            |party: &str, word: &str| (party.to_owned(), format!("{}.{word}", order.attempt));
         Legs {
             attempt: order.attempt.to_string(),
             leg_order: order.leg_order,
@@ -70,25 +71,38 @@ impl Legs {
     /// - anything else, answered or unreachable or gone: nobody can say whether they spoke.
     fn learned(&self, ends: &[OrphanEnd]) -> Option<Outcome> {
         let outcome_of = |record: &LegRecord| {
-            ends.iter().find(|end| end.call_id == record.call_id).map(|end| end.outcome)
+            ends.iter()
+                .find(|end| end.call_id == record.call_id)
+                .map(|end| end.outcome)
         };
         // Legs that ended before the crash (a route that failed) were settled then.
         let left = |party: &'static str| {
-            self.records.values().filter(move |r| r.party == party && r.state != LegState::Ended)
+            self.records
+                .values()
+                .filter(move |r| r.party == party && r.state != LegState::Ended)
         };
         let all_cancelled = |party| {
-            left(party).count() > 0 && left(party).all(|r| outcome_of(r) == Some(OrphanOutcome::Cancelled))
+            left(party).count() > 0
+                && left(party).all(|r| outcome_of(r) == Some(OrphanOutcome::Cancelled))
         };
         let customer_called = self.records.values().any(|record| record.party == CUSTOMER);
         if all_cancelled(CUSTOMER) {
-            return Some(ended(CallResult::DROPPED_NO_ANSWER, Verdict::NoAnswer, "ringing ended after a restart"));
+            return Some(ended(
+                CallResult::DROPPED_NO_ANSWER,
+                Verdict::NoAnswer,
+                "ringing ended after a restart",
+            ));
         }
         let agent_first = match self.leg_order {
             LegOrder::AgentFirst => true,
             LegOrder::CustomerFirst => false,
         };
         if agent_first && !customer_called && all_cancelled(AGENT) {
-            return Some(ended(CallResult::DROPPED, Verdict::Stopped, "ended after a restart before the customer was called"));
+            return Some(ended(
+                CallResult::DROPPED,
+                Verdict::Stopped,
+                "ended after a restart before the customer was called",
+            ));
         }
         None
     }
@@ -137,21 +151,56 @@ mod tests {
         for (order, legs, learned) in [
             (agent_first, &[][..], None),
             (agent_first, &[("agent", Early, Cancelled)], Some(Stopped)),
-            (agent_first, &[("agent", Inviting, Cancelled)], Some(Stopped)),
+            (
+                agent_first,
+                &[("agent", Inviting, Cancelled)],
+                Some(Stopped),
+            ),
             (agent_first, &[("agent", Inviting, Gone)], None),
             (agent_first, &[("agent", Inviting, Unreachable)], None),
             (agent_first, &[("agent", Confirmed, HungUp)], None),
-            (agent_first, &[("agent", Confirmed, HungUp), ("customer", Early, Cancelled)], Some(NoAnswer)),
-            (agent_first, &[("agent", Confirmed, HungUp), ("customer", Early, HungUp)], None),
-            (agent_first, &[("agent", Confirmed, HungUp), ("customer", Confirmed, HungUp)], None),
             (
                 agent_first,
-                &[("agent", Confirmed, Gone), ("customer", Ended, Gone), ("customer", Inviting, Cancelled)],
+                &[("agent", Confirmed, HungUp), ("customer", Early, Cancelled)],
                 Some(NoAnswer),
             ),
-            (agent_first, &[("agent", Confirmed, Gone), ("customer", Ended, Gone)], None),
-            (customer_first, &[("customer", Early, Cancelled)], Some(NoAnswer)),
-            (customer_first, &[("customer", Confirmed, HungUp), ("agent", Early, Cancelled)], None),
+            (
+                agent_first,
+                &[("agent", Confirmed, HungUp), ("customer", Early, HungUp)],
+                None,
+            ),
+            (
+                agent_first,
+                &[
+                    ("agent", Confirmed, HungUp),
+                    ("customer", Confirmed, HungUp),
+                ],
+                None,
+            ),
+            (
+                agent_first,
+                &[
+                    ("agent", Confirmed, Gone),
+                    ("customer", Ended, Gone),
+                    ("customer", Inviting, Cancelled),
+                ],
+                Some(NoAnswer),
+            ),
+            (
+                agent_first,
+                &[("agent", Confirmed, Gone), ("customer", Ended, Gone)],
+                None,
+            ),
+            (
+                customer_first,
+                &[("customer", Early, Cancelled)],
+                Some(NoAnswer),
+            ),
+            (
+                customer_first,
+                &[("customer", Confirmed, HungUp), ("agent", Early, Cancelled)],
+                None,
+            ),
         ] {
             let mut given = order_to("+14155550123");
             given.leg_order = order;
@@ -159,7 +208,10 @@ mod tests {
             let mut ends = Vec::new();
             for (n, (party, state, outcome)) in (0..).zip(legs) {
                 let record = record(party, n, *state);
-                ends.push(OrphanEnd { call_id: record.call_id.clone(), outcome: *outcome });
+                ends.push(OrphanEnd {
+                    call_id: record.call_id.clone(),
+                    outcome: *outcome,
+                });
                 kept.note(record);
             }
             // As it comes back from the database.
@@ -173,14 +225,24 @@ mod tests {
     fn call_ids_are_known_before_anything_is_sent() {
         let order = order_to("+14155550123");
         let json = Legs::new(&order).to_json();
-        assert_eq!(json["call_ids"]["agent"], format!("{}.first", order.attempt));
-        assert_eq!(json["call_ids"]["customer"], format!("{}.second", order.attempt));
+        assert_eq!(
+            json["call_ids"]["agent"],
+            format!("{}.first", order.attempt)
+        );
+        assert_eq!(
+            json["call_ids"]["customer"],
+            format!("{}.second", order.attempt)
+        );
         assert!(!json.to_string().contains("4155550123"));
     }
 
     #[test]
     fn strange_records_are_nobodys() {
-        for strange in [Value::Null, serde_json::json!({"attempt": 1}), serde_json::json!([])] {
+        for strange in [
+            Value::Null,
+            serde_json::json!({"attempt": 1}),
+            serde_json::json!([]),
+        ] {
             assert!(Legs::from_json(strange).is_none());
         }
     }

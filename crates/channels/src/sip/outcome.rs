@@ -38,11 +38,17 @@ pub fn of_call(end: &BridgeEnd, known: Circumstances) -> Outcome {
         LegOrder::AgentFirst => false,
         LegOrder::CustomerFirst => true,
     };
-    let route = if customer_first { &end.route_of_first } else { &end.route_of_second };
+    let route = if customer_first {
+        &end.route_of_first
+    } else {
+        &end.route_of_second
+    };
     let mut outcome = match &end.kind {
         BridgeEndKind::FirstFailed(failure) if customer_first => of_customer(failure),
         BridgeEndKind::SecondFailed(failure) if !customer_first => of_customer(failure),
-        BridgeEndKind::FirstFailed(failure) | BridgeEndKind::SecondFailed(failure) => of_near(failure, known),
+        BridgeEndKind::FirstFailed(failure) | BridgeEndKind::SecondFailed(failure) => {
+            of_near(failure, known)
+        }
         BridgeEndKind::NotConnected(failure) => not_connected(failure, known),
         BridgeEndKind::Talked { talk, hung_up_by } => talked(*talk, *hung_up_by, customer_first),
         BridgeEndKind::Stopped => stopped(),
@@ -60,8 +66,11 @@ pub fn of_customer(failure: &LegFailure) -> Outcome {
 /// A failure on the way to our own end. Under customer-first the customer has already picked up and heard
 /// nobody: that is our fault and is put right soon, but not at once as when nobody was rung.
 pub fn of_near(failure: &LegFailure, known: Circumstances) -> Outcome {
-    let result =
-        if known.near_is_dn { CallResult::GROUP_CALLBACK_ERROR } else { CallResult::AGENT_CALLBACK_ERROR };
+    let result = if known.near_is_dn {
+        CallResult::GROUP_CALLBACK_ERROR
+    } else {
+        CallResult::AGENT_CALLBACK_ERROR
+    };
     let route_failed = known.near_has_route && failure.is_route_failure();
     let verdict = if failure.cause == FailureCause::Stopped {
         Verdict::Stopped
@@ -75,7 +84,11 @@ pub fn of_near(failure: &LegFailure, known: Circumstances) -> Outcome {
 
 /// We ended it before the two were joined.
 pub fn stopped() -> Outcome {
-    let platform = PlatformCode::new("ringback", None, "stopped by us before the two were connected");
+    let platform = PlatformCode::new(
+        "ringback",
+        None,
+        "stopped by us before the two were connected",
+    );
     Outcome::new(CallResult::DROPPED, Verdict::Stopped, platform)
 }
 
@@ -87,23 +100,38 @@ pub fn meaning(failure: &LegFailure) -> Meaning {
         FailureCause::RingTimeout => NOT_ANSWERED,
         // Not a word from the peer: a dead trunk, whatever the stack calls it.
         FailureCause::TransactionTimeout => fault(CallResult::NO_PROGRESS, true),
-        FailureCause::Refused | FailureCause::Tls | FailureCause::Dns => fault(CallResult::NO_DIAL_TONE, true),
+        FailureCause::Refused | FailureCause::Tls | FailureCause::Dns => {
+            fault(CallResult::NO_DIAL_TONE, true)
+        }
         FailureCause::Malformed => fault(CallResult::SWITCH_ERROR, false),
         // The trunk will refuse every other call the same way.
         FailureCause::AuthFailed => fault(CallResult::DIAL_ERROR, true),
         FailureCause::Internal => fault(CallResult::NO_PORT_AVAILABLE, false),
-        FailureCause::Stopped => Meaning { result: CallResult::DROPPED, verdict: Verdict::Stopped, route_down: false },
-        FailureCause::HungUp => {
-            Meaning { result: CallResult::ABANDONED, verdict: Verdict::NoAnswer, route_down: false }
-        }
+        FailureCause::Stopped => Meaning {
+            result: CallResult::DROPPED,
+            verdict: Verdict::Stopped,
+            route_down: false,
+        },
+        FailureCause::HungUp => Meaning {
+            result: CallResult::ABANDONED,
+            verdict: Verdict::NoAnswer,
+            route_down: false,
+        },
     }
 }
 
-const NOT_ANSWERED: Meaning =
-    Meaning { result: CallResult::NO_ANSWER, verdict: Verdict::NoAnswer, route_down: false };
+const NOT_ANSWERED: Meaning = Meaning {
+    result: CallResult::NO_ANSWER,
+    verdict: Verdict::NoAnswer,
+    route_down: false,
+};
 
 const fn fault(result: CallResult, route_down: bool) -> Meaning {
-    Meaning { result, verdict: Verdict::RouteFault, route_down }
+    Meaning {
+        result,
+        verdict: Verdict::RouteFault,
+        route_down,
+    }
 }
 
 /// Rows of the table: codes, result, verdict, whether the route is unwell.
@@ -112,37 +140,87 @@ type Row = (&'static [u16], CallResult, Verdict, bool);
 /// Final statuses. A code that is not here is read as the x00 of its class (RFC 3261, 8.1.3.2).
 const STATUS: &[Row] = &[
     // Redirections. 301: moved for good, a person has to correct the number. 305 speaks of the route.
-    (&[300, 302, 380], CallResult::REDIRECTED, Verdict::NoAnswer, false),
+    (
+        &[300, 302, 380],
+        CallResult::REDIRECTED,
+        Verdict::NoAnswer,
+        false,
+    ),
     (&[301], CallResult::REDIRECTED, Verdict::Invalid, false),
     (&[305], CallResult::DIAL_ERROR, Verdict::RouteFault, false),
     // The person.
     (&[486, 600], CallResult::BUSY, Verdict::Busy, false),
-    (&[408, 480, 487], CallResult::NO_ANSWER, Verdict::NoAnswer, false),
-    (&[603, 607, 608], CallResult::REMOTE_RELEASE, Verdict::Declined, false),
+    (
+        &[408, 480, 487],
+        CallResult::NO_ANSWER,
+        Verdict::NoAnswer,
+        false,
+    ),
+    (
+        &[603, 607, 608],
+        CallResult::REMOTE_RELEASE,
+        Verdict::Declined,
+        false,
+    ),
     // The number. 485: several people have it, and the peer cannot tell which is meant.
-    (&[404, 484, 485], CallResult::SIT_INVALID_NUM, Verdict::Invalid, false),
+    (
+        &[404, 484, 485],
+        CallResult::SIT_INVALID_NUM,
+        Verdict::Invalid,
+        false,
+    ),
     (&[410, 604], CallResult::SIT_VACANT, Verdict::Invalid, false),
     // The trunk will not serve us: credentials or contract. 403 may concern this number alone.
-    (&[401, 402, 407], CallResult::DIAL_ERROR, Verdict::RouteFault, true),
+    (
+        &[401, 402, 407],
+        CallResult::DIAL_ERROR,
+        Verdict::RouteFault,
+        true,
+    ),
     (&[403], CallResult::DIAL_ERROR, Verdict::RouteFault, false),
     // The trunk does not like the way we ask.
     (
         &[
-            400, 405, 406, 411, 412, 413, 414, 415, 416, 417, 420, 421, 422, 423, 424, 428, 429, 430, 433, 436, 437,
-            438, 439, 440, 469, 470, 489, 491, 493, 494,
+            400, 405, 406, 411, 412, 413, 414, 415, 416, 417, 420, 421, 422, 423, 424, 428, 429,
+            430, 433, 436, 437, 438, 439, 440, 469, 470, 489, 491, 493, 494,
         ],
         CallResult::DIAL_ERROR,
         Verdict::RouteFault,
         false,
     ),
     // The two phones or networks have nothing in common to speak by.
-    (&[488, 606, 580], CallResult::NO_ESTABLISHED, Verdict::RouteFault, false),
+    (
+        &[488, 606, 580],
+        CallResult::NO_ESTABLISHED,
+        Verdict::RouteFault,
+        false,
+    ),
     // Loops and lost dialogs in somebody's routing.
-    (&[481, 482, 483], CallResult::SWITCH_ERROR, Verdict::RouteFault, false),
+    (
+        &[481, 482, 483],
+        CallResult::SWITCH_ERROR,
+        Verdict::RouteFault,
+        false,
+    ),
     // The trunk is unwell.
-    (&[500, 502, 504], CallResult::SWITCH_ERROR, Verdict::RouteFault, true),
-    (&[503], CallResult::ALL_TRUNKS_BUSY, Verdict::RouteFault, true),
-    (&[501, 505, 513, 555], CallResult::SWITCH_ERROR, Verdict::RouteFault, false),
+    (
+        &[500, 502, 504],
+        CallResult::SWITCH_ERROR,
+        Verdict::RouteFault,
+        true,
+    ),
+    (
+        &[503],
+        CallResult::ALL_TRUNKS_BUSY,
+        Verdict::RouteFault,
+        true,
+    ),
+    (
+        &[501, 505, 513, 555],
+        CallResult::SWITCH_ERROR,
+        Verdict::RouteFault,
+        false,
+    ),
 ];
 
 /// Statuses that say little by themselves; a Q.850 cause beside them says more.
@@ -151,24 +229,51 @@ const CATCH_ALL: &[u16] = &[400, 403, 480, 500, 502, 503, 504, 580];
 /// Q.850 causes, by the network's own words. A cause that is not here leaves the decision to the status.
 const Q850: &[Row] = &[
     // Unallocated number; number changed; invalid format.
-    (&[1, 28], CallResult::SIT_INVALID_NUM, Verdict::Invalid, false),
+    (
+        &[1, 28],
+        CallResult::SIT_INVALID_NUM,
+        Verdict::Invalid,
+        false,
+    ),
     (&[22], CallResult::SIT_VACANT, Verdict::Invalid, false),
     (&[17], CallResult::BUSY, Verdict::Busy, false),
     // Normal clearing, no user responding, no answer, subscriber absent, normal unspecified.
-    (&[16, 18, 19, 20, 31], CallResult::NO_ANSWER, Verdict::NoAnswer, false),
+    (
+        &[16, 18, 19, 20, 31],
+        CallResult::NO_ANSWER,
+        Verdict::NoAnswer,
+        false,
+    ),
     (&[21], CallResult::REMOTE_RELEASE, Verdict::Declined, false),
     // No route, destination out of order, incompatible, barred.
-    (&[2, 3, 27, 29, 50, 55, 57, 58, 63, 65, 69, 79, 88], CallResult::DIAL_ERROR, Verdict::RouteFault, false),
+    (
+        &[2, 3, 27, 29, 50, 55, 57, 58, 63, 65, 69, 79, 88],
+        CallResult::DIAL_ERROR,
+        Verdict::RouteFault,
+        false,
+    ),
     // No circuit, network out of order, temporary failure, congestion, resources.
-    (&[34, 38, 41, 42, 43, 44, 47, 49], CallResult::ALL_TRUNKS_BUSY, Verdict::RouteFault, true),
+    (
+        &[34, 38, 41, 42, 43, 44, 47, 49],
+        CallResult::ALL_TRUNKS_BUSY,
+        Verdict::RouteFault,
+        true,
+    ),
     // Timer expiry and protocol errors between switches.
-    (&[95, 96, 97, 98, 99, 100, 101, 102, 111, 127], CallResult::SWITCH_ERROR, Verdict::RouteFault, false),
+    (
+        &[95, 96, 97, 98, 99, 100, 101, 102, 111, 127],
+        CallResult::SWITCH_ERROR,
+        Verdict::RouteFault,
+        false,
+    ),
 ];
 
 /// The meaning, and whether the Q.850 cause decided.
 fn of_status(code: Option<u16>, cause: Option<u16>) -> (Meaning, bool) {
     // A status failure without a status does not happen; if it did, the peer would be to blame.
-    let Some(code) = code else { return (fault(CallResult::SWITCH_ERROR, false), false) };
+    let Some(code) = code else {
+        return (fault(CallResult::SWITCH_ERROR, false), false);
+    };
     if CATCH_ALL.contains(&code) {
         if let Some(meaning) = cause.and_then(|cause| find(Q850, cause)) {
             return (meaning, true);
@@ -181,8 +286,13 @@ fn of_status(code: Option<u16>, cause: Option<u16>) -> (Meaning, bool) {
 }
 
 fn find(table: &[Row], code: u16) -> Option<Meaning> {
-    let (_, result, verdict, route_down) = table.iter().find(|(codes, ..)| codes.contains(&code))?;
-    Some(Meaning { result: *result, verdict: *verdict, route_down: *route_down })
+    let (_, result, verdict, route_down) =
+        table.iter().find(|(codes, ..)| codes.contains(&code))?;
+    Some(Meaning {
+        result: *result,
+        verdict: *verdict,
+        route_down: *route_down,
+    })
 }
 
 /// Both answered, or one was being called while the other waited, and they never heard each other.
@@ -193,14 +303,21 @@ fn find(table: &[Row], code: u16) -> Option<Meaning> {
 /// a fault of ours or of the phones and never the customer's, so it does not count; the limit of
 /// calls per number and day still holds.
 fn not_connected(failure: &LegFailure, known: Circumstances) -> Outcome {
-    let near_hung_up = failure.cause == FailureCause::HungUp && known.leg_order == LegOrder::AgentFirst;
+    let near_hung_up =
+        failure.cause == FailureCause::HungUp && known.leg_order == LegOrder::AgentFirst;
     let (result, verdict) = match failure.cause {
         FailureCause::HungUp if known.customer_answered && !near_hung_up => {
             (CallResult::ABANDONED, Verdict::NoAnswer)
         }
-        FailureCause::HungUp if known.customer_answered => (CallResult::NO_ESTABLISHED, Verdict::RouteFault),
-        FailureCause::HungUp if known.customer_rang => (CallResult::DROPPED_NO_ANSWER, Verdict::NoAnswer),
-        FailureCause::HungUp if known.near_is_dn => (CallResult::GROUP_CALLBACK_ERROR, Verdict::AgentFault),
+        FailureCause::HungUp if known.customer_answered => {
+            (CallResult::NO_ESTABLISHED, Verdict::RouteFault)
+        }
+        FailureCause::HungUp if known.customer_rang => {
+            (CallResult::DROPPED_NO_ANSWER, Verdict::NoAnswer)
+        }
+        FailureCause::HungUp if known.near_is_dn => {
+            (CallResult::GROUP_CALLBACK_ERROR, Verdict::AgentFault)
+        }
         FailureCause::HungUp => (CallResult::AGENT_CALLBACK_ERROR, Verdict::AgentFault),
         FailureCause::Stopped => (CallResult::DROPPED, Verdict::Stopped),
         FailureCause::Status
@@ -224,7 +341,11 @@ fn talked(talk: Duration, by: By, customer_first: bool) -> Outcome {
         (By::SessionTimer, _) => "the session ran out: a peer vanished in mid-call",
         (By::MaxTalk, _) => "ended at the longest talk allowed",
     };
-    let mut outcome = Outcome::new(CallResult::OK, Verdict::Reached, PlatformCode::new("sip", Some(200), words));
+    let mut outcome = Outcome::new(
+        CallResult::OK,
+        Verdict::Reached,
+        PlatformCode::new("sip", Some(200), words),
+    );
     outcome.talk_ms = Some(u64::try_from(talk.as_millis()).unwrap_or(u64::MAX));
     outcome
 }
@@ -238,7 +359,11 @@ pub fn platform(failure: &LegFailure) -> PlatformCode {
             let status = code.map(|code| format!("SIP {code} ")).unwrap_or_default();
             PlatformCode::new("q850", Some(i32::from(cause)), &format!("{status}{words}"))
         }
-        (code, Some(cause)) => PlatformCode::new("sip", code.map(i32::from), &format!("{words} (Q.850 cause {cause})")),
+        (code, Some(cause)) => PlatformCode::new(
+            "sip",
+            code.map(i32::from),
+            &format!("{words} (Q.850 cause {cause})"),
+        ),
         (code, None) => PlatformCode::new("sip", code.map(i32::from), &words),
     }
 }

@@ -14,7 +14,13 @@ use tokio_util::sync::CancellationToken;
 const LONGEST_PING: Duration = Duration::from_secs(60);
 
 /// Runs until stopped. A route without an interval is judged by its calls alone.
-pub(super) async fn watch(engine: SipEngine, way: Way, route: Arc<Route>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+pub(super) async fn watch(
+    engine: SipEngine,
+    way: Way,
+    route: Arc<Route>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
     if way.ping.is_zero() {
         return;
     }
@@ -43,9 +49,14 @@ pub(super) async fn watch(engine: SipEngine, way: Way, route: Arc<Route>, clock:
 /// Whoever answers is there, even with a refusal; only 503 says that it will not work.
 fn judge(route: &Route, failure: &LegFailure) {
     match (failure.cause, failure.code) {
-        (FailureCause::Status | FailureCause::AuthFailed, Some(code)) if code != 503 => route.succeeded(),
+        (FailureCause::Status | FailureCause::AuthFailed, Some(code)) if code != 503 => {
+            route.succeeded()
+        }
         (_, Some(code)) => {
-            route.failed(&format!("ping: {code} {}", masked(&failure.reason_phrase)), failure.retry_after);
+            route.failed(
+                &format!("ping: {code} {}", masked(&failure.reason_phrase)),
+                failure.retry_after,
+            );
         }
         (_, None) => route.failed(&format!("ping: {}", masked(&failure.reason_phrase)), None),
     }

@@ -41,13 +41,24 @@ pub(super) enum Unplaceable {
 impl Ways {
     pub(super) fn new(direct: (DirectRoute, Arc<Route>), ways: Vec<(Way, Arc<Route>)>) -> Ways {
         let order = ways.iter().map(|(way, _)| way.name.clone()).collect();
-        let named = ways.into_iter().map(|(way, route)| (way.name.clone(), (way, route))).collect();
-        Ways { named, direct, order }
+        let named = ways
+            .into_iter()
+            .map(|(way, route)| (way.name.clone(), (way, route)))
+            .collect();
+        Ways {
+            named,
+            direct,
+            order,
+        }
     }
 
     /// Configured routes and the direct one.
     pub(super) fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
-        let named = self.order.iter().filter_map(|name| self.named.get(name)).map(|(_, route)| route);
+        let named = self
+            .order
+            .iter()
+            .filter_map(|name| self.named.get(name))
+            .map(|(_, route)| route);
         named.chain(std::iter::once(&self.direct.1))
     }
 
@@ -73,9 +84,11 @@ impl Ways {
             },
         };
         match near {
-            Readiness::Ready | Readiness::Wait(_) => {
-                route::best(self.customer_names(order).into_iter().map(|name| self.customer_route(order, name)))
-            }
+            Readiness::Ready | Readiness::Wait(_) => route::best(
+                self.customer_names(order)
+                    .into_iter()
+                    .map(|name| self.customer_route(order, name)),
+            ),
             Readiness::Down(_) | Readiness::NoRoute => near,
         }
     }
@@ -84,8 +97,14 @@ impl Ways {
         let near = self.near(&order.near, engine).map_err(Unplaceable::Near)?;
         let near_has_route = self.named.contains_key(&near.route);
         let (targets, permits) = self.customer(order)?;
-        let agent = Party { name: AGENT, targets: vec![near] };
-        let customer = Party { name: CUSTOMER, targets };
+        let agent = Party {
+            name: AGENT,
+            targets: vec![near],
+        };
+        let customer = Party {
+            name: CUSTOMER,
+            targets,
+        };
         let (first, second, ring_first, ring_second) = match order.leg_order {
             LegOrder::AgentFirst => (agent, customer, order.ring_agent, order.ring_customer),
             LegOrder::CustomerFirst => (customer, agent, order.ring_customer, order.ring_agent),
@@ -101,7 +120,12 @@ impl Ways {
             headers: Vec::new(),
         };
         let near_is_dn = matches!(order.near, Near::Dn { .. });
-        Ok(Plan { call, permits, near_is_dn, near_has_route })
+        Ok(Plan {
+            call,
+            permits,
+            near_is_dn,
+            near_has_route,
+        })
     }
 
     /// Where our own end is called: a phone registered with us, a full address, or an extension of a PBX.
@@ -113,15 +137,25 @@ impl Ways {
         };
         let way = match route {
             None | Some(REGISTRAR) => None,
-            Some(name) => Some(&self.named.get(name).ok_or("the route to the DN is not configured")?.0),
+            Some(name) => Some(
+                &self
+                    .named
+                    .get(name)
+                    .ok_or("the route to the DN is not configured")?
+                    .0,
+            ),
         };
         let address = address_of(dn);
         match (way, address) {
             (Some(way), Some(uri)) => Ok(way.address(uri, None)),
-            (Some(way), None) => way.extension(dn).ok_or("the DN cannot stand in a SIP address"),
+            (Some(way), None) => way
+                .extension(dn)
+                .ok_or("the DN cannot stand in a SIP address"),
             (None, Some(uri)) => Ok(Target::new(DIRECT, uri, self.direct.0.trunk())),
             (None, None) => {
-                let mut target = engine.contact_of(dn).ok_or("the agent's phone is not registered")?;
+                let mut target = engine
+                    .contact_of(dn)
+                    .ok_or("the agent's phone is not registered")?;
                 target.route = REGISTRAR.to_owned();
                 Ok(target)
             }
@@ -134,16 +168,26 @@ impl Ways {
         let mut targets = Vec::new();
         let mut permits: Vec<Permit> = Vec::new();
         for name in self.customer_names(order) {
-            let Some(route) = self.customer_route(order, name) else { continue };
-            let Some(target) = self.customer_target(order, name) else { continue };
-            let permit = if permits.is_empty() { route.reserve() } else { route.stand_by() };
+            let Some(route) = self.customer_route(order, name) else {
+                continue;
+            };
+            let Some(target) = self.customer_target(order, name) else {
+                continue;
+            };
+            let permit = if permits.is_empty() {
+                route.reserve()
+            } else {
+                route.stand_by()
+            };
             if let Ok(permit) = permit {
                 targets.push(target);
                 permits.push(permit);
             }
         }
         if targets.is_empty() {
-            return Err(Unplaceable::NoRoute("no route to the customer is well and has room"));
+            return Err(Unplaceable::NoRoute(
+                "no route to the customer is well and has room",
+            ));
         }
         Ok((targets, permits))
     }
@@ -152,7 +196,9 @@ impl Ways {
     fn customer_names<'a>(&self, order: &'a Order) -> Vec<&'a str> {
         match &order.contact {
             Contact::Voip(_) if order.routes.is_empty() => vec![DIRECT],
-            Contact::Phone(_) | Contact::Voip(_) => order.routes.iter().map(String::as_str).collect(),
+            Contact::Phone(_) | Contact::Voip(_) => {
+                order.routes.iter().map(String::as_str).collect()
+            }
             Contact::Email(_) => Vec::new(),
         }
     }
@@ -192,5 +238,9 @@ fn near_route(near: &Near) -> Option<&str> {
 /// A DN that is a whole address: `sip:anna@example.com`, or `anna@example.com`.
 fn address_of(dn: &str) -> Option<SipUri> {
     let whole = dn.starts_with("sip:") || dn.starts_with("sips:");
-    if whole { dn.parse().ok() } else { dn.contains('@').then(|| format!("sip:{dn}").parse().ok())? }
+    if whole {
+        dn.parse().ok()
+    } else {
+        dn.contains('@').then(|| format!("sip:{dn}").parse().ok())?
+    }
 }

@@ -4,9 +4,9 @@ use super::config::{Relay, RelayError, SmtpRoute};
 use super::message::{self, Letter};
 use super::outcome::{self, Meaning};
 use super::session::{Ending, Fault, Session, Step};
+use crate::Channel;
 use crate::order::{Order, Progress, Readiness, RouteHealth};
 use crate::route::{self, Route};
-use crate::Channel;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use ringback_callbacks::clock::Clock;
@@ -38,7 +38,10 @@ const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 impl SmtpChannel {
     /// Checks every relay. Nothing is connected before there is a message.
-    pub fn start(routes: &[SmtpRoute], clock: Arc<dyn Clock>) -> Result<Arc<SmtpChannel>, RelayError> {
+    pub fn start(
+        routes: &[SmtpRoute],
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<SmtpChannel>, RelayError> {
         let mut seen = HashSet::new();
         let mut ways = Vec::new();
         for route in routes {
@@ -47,7 +50,11 @@ impl SmtpChannel {
                 return Err(RelayError::Twice(relay.name));
             }
             let route = Route::new(&relay.name, NAME, relay.limits, clock.clone());
-            ways.push(Way { relay, route, idle: Mutex::default() });
+            ways.push(Way {
+                relay,
+                route,
+                idle: Mutex::default(),
+            });
         }
         Ok(Arc::new(SmtpChannel { ways, clock }))
     }
@@ -57,7 +64,11 @@ impl SmtpChannel {
     }
 
     fn ways_of(&self, order: &Order) -> Vec<&Way> {
-        order.routes.iter().filter_map(|name| self.way(name)).collect()
+        order
+            .routes
+            .iter()
+            .filter_map(|name| self.way(name))
+            .collect()
     }
 
     /// The message as this relay's sender would send it.
@@ -86,30 +97,48 @@ impl Channel for SmtpChannel {
     }
 
     fn readiness(&self, order: &Order) -> Readiness {
-        route::best(order.routes.iter().map(|name| self.way(name).map(|way| &way.route)))
+        route::best(
+            order
+                .routes
+                .iter()
+                .map(|name| self.way(name).map(|way| &way.route)),
+        )
     }
 
     fn prepare(&self, order: &Order) -> Value {
         let from = self.ways_of(order).first().and_then(|way| {
-            order.mail.as_ref().and_then(|mail| message::sender(mail, &way.relay.from).ok())
+            order
+                .mail
+                .as_ref()
+                .and_then(|mail| message::sender(mail, &way.relay.from).ok())
         });
         let message_id = from.map(|from| message::message_id(order.attempt, &from));
         json!({ "attempt": order.attempt, "message_id": message_id, "routes": order.routes })
     }
 
-    async fn attempt(&self, order: Order, progress: mpsc::Sender<Progress>, stop: CancellationToken) -> Outcome {
+    async fn attempt(
+        &self,
+        order: Order,
+        progress: mpsc::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Outcome {
         let mut last = outcome::not_sent("no relay is well and has room");
         for name in &order.routes {
             let Some(way) = self.way(name) else { continue };
             if stop.is_cancelled() {
                 return outcome::stopped();
             }
-            let Ok(_place) = way.route.reserve() else { continue };
+            let Ok(_place) = way.route.reserve() else {
+                continue;
+            };
             let letter = match self.letter(&order, way) {
                 Ok(letter) => letter,
                 Err(words) => return outcome::not_sent(words),
             };
-            let Meaning { mut outcome, route_down } = outcome::of(&way.send(&letter, self.clock.as_ref(), &stop).await);
+            let Meaning {
+                mut outcome,
+                route_down,
+            } = outcome::of(&way.send(&letter, self.clock.as_ref(), &stop).await);
             outcome.route = Some(way.relay.name.clone());
             if route_down {
                 way.route.failed(&outcome.platform.text, None);
@@ -184,7 +213,15 @@ impl Way {
         let well = matches!(ending, Ending::Accepted { .. });
         if well && self.idle().len() < self.relay.pool {
             self.idle().push((session, clock.now()));
-        } else if well || matches!(ending, Ending::Failed { fault: Fault::Reply { .. }, .. } | Ending::Unable(_)) {
+        } else if well
+            || matches!(
+                ending,
+                Ending::Failed {
+                    fault: Fault::Reply { .. },
+                    ..
+                } | Ending::Unable(_)
+            )
+        {
             session.close().await;
         }
         ending
@@ -199,8 +236,14 @@ impl Way {
 /// because no recipient had been named yet.
 fn is_closed_before_use(ending: &Ending) -> bool {
     match ending {
-        Ending::Failed { step: Step::Sender, fault: Fault::Broken(_) | Fault::TimedOut } => true,
-        Ending::Failed { step: Step::Sender, fault: Fault::Reply { code, .. } } => *code == 421,
+        Ending::Failed {
+            step: Step::Sender,
+            fault: Fault::Broken(_) | Fault::TimedOut,
+        } => true,
+        Ending::Failed {
+            step: Step::Sender,
+            fault: Fault::Reply { code, .. },
+        } => *code == 421,
         Ending::Failed { .. }
         | Ending::Accepted { .. }
         | Ending::Unanswered { .. }

@@ -74,9 +74,17 @@ pub enum RelayError {
     #[error("route `{0}` is configured twice")]
     Twice(String),
     #[error("route `{name}`: `{field}` {problem}")]
-    Field { name: String, field: &'static str, problem: &'static str },
+    Field {
+        name: String,
+        field: &'static str,
+        problem: &'static str,
+    },
     #[error("route `{name}`: the file of `{field}` cannot be read: {error}")]
-    File { name: String, field: &'static str, error: std::io::Error },
+    File {
+        name: String,
+        field: &'static str,
+        error: std::io::Error,
+    },
     #[error("route `{name}`: {error}")]
     Limits { name: String, error: LimitError },
 }
@@ -100,7 +108,11 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) fn new(route: &SmtpRoute) -> Result<Relay, RelayError> {
-        let wrong = |field, problem| RelayError::Field { name: route.name.clone(), field, problem };
+        let wrong = |field, problem| RelayError::Field {
+            name: route.name.clone(),
+            field,
+            problem,
+        };
         if !is_name(&route.name) {
             return Err(RelayError::Name(route.name.clone()));
         }
@@ -109,9 +121,15 @@ impl Relay {
         }
         let plain = route.security == Security::None;
         if plain && !route.allow_plaintext && !is_this_machine(&route.host) {
-            return Err(wrong("security", "may be `none` only to this machine, or with `allow_plaintext = true`"));
+            return Err(wrong(
+                "security",
+                "may be `none` only to this machine, or with `allow_plaintext = true`",
+            ));
         }
-        let from = route.from.parse().map_err(|_| wrong("from", "must be an address, alone or as `Name <address>`"))?;
+        let from = route
+            .from
+            .parse()
+            .map_err(|_| wrong("from", "must be an address, alone or as `Name <address>`"))?;
         let helo = match &route.helo {
             Some(name) if is_host(name) => ClientId::Domain(name.clone()),
             Some(_) => return Err(wrong("helo", "must be a host name")),
@@ -125,8 +143,12 @@ impl Relay {
             Security::Starttls => 587,
             Security::Tls => 465,
         };
-        let limits = RouteLimits::new(route.messages_per_second, route.pool)
-            .map_err(|error| RelayError::Limits { name: route.name.clone(), error })?;
+        let limits = RouteLimits::new(route.messages_per_second, route.pool).map_err(|error| {
+            RelayError::Limits {
+                name: route.name.clone(),
+                error,
+            }
+        })?;
         Ok(Relay {
             name: route.name.clone(),
             host: route.host.clone(),
@@ -155,23 +177,39 @@ impl fmt::Debug for SmtpRoute {
 }
 
 fn tls(route: &SmtpRoute) -> Result<TlsParameters, RelayError> {
-    let wrong = |field, problem| RelayError::Field { name: route.name.clone(), field, problem };
+    let wrong = |field, problem| RelayError::Field {
+        name: route.name.clone(),
+        field,
+        problem,
+    };
     let mut builder = TlsParameters::builder(route.host.clone());
     if let Some(file) = &route.ca_file {
         let pem = std::fs::read(file).map_err(|error| file_error(route, "ca_file", error))?;
-        let trusted = Certificate::from_pem(&pem).map_err(|_| wrong("ca_file", "holds no certificates in PEM form"))?;
-        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(trusted);
+        let trusted = Certificate::from_pem(&pem)
+            .map_err(|_| wrong("ca_file", "holds no certificates in PEM form"))?;
+        builder = builder
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(trusted);
     }
-    builder.build().map_err(|_| wrong("ca_file", "cannot be used to verify the relay"))
+    builder
+        .build()
+        .map_err(|_| wrong("ca_file", "cannot be used to verify the relay"))
 }
 
 fn credentials(route: &SmtpRoute) -> Result<Option<Credentials>, RelayError> {
-    let wrong = |field, problem| RelayError::Field { name: route.name.clone(), field, problem };
+    let wrong = |field, problem| RelayError::Field {
+        name: route.name.clone(),
+        field,
+        problem,
+    };
     let password = match (&route.password, &route.password_file) {
-        (Some(_), Some(_)) => return Err(wrong("password", "and `password_file` exclude each other")),
+        (Some(_), Some(_)) => {
+            return Err(wrong("password", "and `password_file` exclude each other"));
+        }
         (Some(password), None) => Some(password.clone()),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file).map_err(|error| file_error(route, "password_file", error))?;
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| file_error(route, "password_file", error))?;
             Some(text.trim_end_matches(['\r', '\n']).to_owned())
         }
         (None, None) => None,
@@ -185,16 +223,22 @@ fn credentials(route: &SmtpRoute) -> Result<Option<Credentials>, RelayError> {
 }
 
 fn file_error(route: &SmtpRoute, field: &'static str, error: std::io::Error) -> RelayError {
-    RelayError::File { name: route.name.clone(), field, error }
+    RelayError::File {
+        name: route.name.clone(),
+        field,
+        error,
+    }
 }
 
 fn is_host(host: &str) -> bool {
     let name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
-    host.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.len() <= 253 && host.chars().all(name))
+    host.parse::<IpAddr>().is_ok()
+        || (!host.is_empty() && host.len() <= 253 && host.chars().all(name))
 }
 
 fn is_this_machine(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 mod defaults {
@@ -220,25 +264,37 @@ mod tests {
     use serde_json::{Value, json};
 
     fn relay(mut settings: Value) -> Result<Relay, String> {
-        for (key, value) in [("name", "relay"), ("host", "mail.example.com"), ("from", "Acme <support@example.com>")] {
+        for (key, value) in [
+            ("name", "relay"),
+            ("host", "mail.example.com"),
+            ("from", "Acme <support@example.com>"),
+        ] {
             settings[key] = settings.get(key).cloned().unwrap_or(json!(value));
         }
-        let route: SmtpRoute = serde_json::from_value(settings).map_err(|error| error.to_string())?;
+        let route: SmtpRoute =
+            serde_json::from_value(settings).map_err(|error| error.to_string())?;
         Relay::new(&route).map_err(|error| error.to_string())
     }
 
     #[test]
     fn protection_is_the_default() {
         let plain = relay(json!({})).expect("a relay");
-        assert_eq!((plain.security, plain.port, plain.tls.is_some()), (Security::Starttls, 587, true));
+        assert_eq!(
+            (plain.security, plain.port, plain.tls.is_some()),
+            (Security::Starttls, 587, true)
+        );
         for (settings, port) in [
             (json!({"security": "tls"}), 465),
             (json!({"security": "none", "host": "127.0.0.1"}), 25),
             (json!({"security": "none", "host": "::1"}), 25),
-            (json!({"security": "none", "host": "LOCALHOST", "port": 2525}), 2525),
+            (
+                json!({"security": "none", "host": "LOCALHOST", "port": 2525}),
+                2525,
+            ),
             (json!({"security": "none", "allow_plaintext": true}), 25),
         ] {
-            let made = relay(settings.clone()).unwrap_or_else(|error| panic!("{settings}: {error}"));
+            let made =
+                relay(settings.clone()).unwrap_or_else(|error| panic!("{settings}: {error}"));
             assert_eq!(made.port, port, "{settings}");
         }
     }
@@ -254,13 +310,21 @@ mod tests {
             (json!({"helo": "a\r\nb"}), "`helo`"),
             (json!({"user": "u"}), "`user` needs"),
             (json!({"password": "p"}), "`password` needs"),
-            (json!({"user": "u", "password_file": "/nonexistent/file"}), "`password_file` cannot be read"),
-            (json!({"ca_file": "/nonexistent/file"}), "`ca_file` cannot be read"),
+            (
+                json!({"user": "u", "password_file": "/nonexistent/file"}),
+                "`password_file` cannot be read",
+            ),
+            (
+                json!({"ca_file": "/nonexistent/file"}),
+                "`ca_file` cannot be read",
+            ),
             (json!({"pool": 0}), "concurrent"),
             (json!({"timeout": "0s"}), "nought"),
             (json!({"tls": true}), "unknown field `tls`"),
         ] {
-            let error = relay(settings.clone()).err().unwrap_or_else(|| panic!("{settings} was taken"));
+            let error = relay(settings.clone())
+                .err()
+                .unwrap_or_else(|| panic!("{settings} was taken"));
             assert!(error.contains(says), "{settings}: {error}");
         }
     }

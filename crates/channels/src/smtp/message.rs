@@ -29,7 +29,9 @@ pub(super) fn message_id(attempt: AttemptId, from: &Mailbox) -> String {
 /// The sender of a mail: its own, else the route's. The error holds no address.
 pub(super) fn sender(mail: &Mail, default: &Mailbox) -> Result<Mailbox, &'static str> {
     match &mail.from {
-        Some(from) => from.parse().map_err(|_| "the queue's sender address cannot be read"),
+        Some(from) => from
+            .parse()
+            .map_err(|_| "the queue's sender address cannot be read"),
         None => Ok(default.clone()),
     }
 }
@@ -48,7 +50,8 @@ pub(super) fn write(
     if mail.text.len() + mail.html.as_ref().map_or(0, String::len) > LARGEST {
         return Err("the message is larger than 5 MiB");
     }
-    let recipient = Address::new(to.local_part(), to.domain()).map_err(|_| "the recipient cannot be written in a mail")?;
+    let recipient = Address::new(to.local_part(), to.domain())
+        .map_err(|_| "the recipient cannot be written in a mail")?;
     let message_id = message_id(order.attempt, from);
     let mut builder = Message::builder()
         .from(from.clone())
@@ -62,28 +65,47 @@ pub(super) fn write(
     }
     if mail.automatic {
         // RFC 3834: so that nobody's out-of-office answers it, and no loop begins.
-        let kind = if thread.is_some() { "auto-replied" } else { "auto-generated" };
+        let kind = if thread.is_some() {
+            "auto-replied"
+        } else {
+            "auto-generated"
+        };
         let name = HeaderName::new_from_ascii_str("Auto-Submitted");
         builder = builder.raw_header(HeaderValue::new(name, kind.to_owned()));
     }
     let message = match &mail.html {
-        Some(html) => builder.multipart(MultiPart::alternative_plain_html(mail.text.clone(), html.clone())),
+        Some(html) => builder.multipart(MultiPart::alternative_plain_html(
+            mail.text.clone(),
+            html.clone(),
+        )),
         None => builder.singlepart(SinglePart::plain(mail.text.clone())),
     };
     let message = message.map_err(|_| "the message cannot be written")?;
     let sender = from.email.clone();
     let ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
     let international = !(ascii(&sender) && ascii(&recipient));
-    Ok(Letter { message_id, sender, recipient, bytes: message.formatted(), international })
+    Ok(Letter {
+        message_id,
+        sender,
+        recipient,
+        bytes: message.formatted(),
+        international,
+    })
 }
 
 const LARGEST: usize = 5 * 1024 * 1024;
 
 /// Anything else in the header could begin a line of its own.
 fn is_message_id(text: &str) -> bool {
-    let inner = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+    let inner = text
+        .strip_prefix('<')
+        .and_then(|text| text.strip_suffix('>'));
     inner.is_some_and(|id| {
-        id.len() <= 250 && id.contains('@') && id.chars().all(|c| c.is_ascii_graphic() && c != '<' && c != '>')
+        id.len() <= 250
+            && id.contains('@')
+            && id
+                .chars()
+                .all(|c| c.is_ascii_graphic() && c != '<' && c != '>')
     })
 }
 
@@ -111,8 +133,15 @@ mod tests {
 
     fn written(mail: &Mail, to: &str) -> Result<(Order, Letter, String), &'static str> {
         let order = order_to(to);
-        let Contact::Email(address) = order.contact.clone() else { panic!("not a mailbox") };
-        let from = sender(mail, &"Heizung Müller <support@example.com>".parse().expect("a mailbox"))?;
+        let Contact::Email(address) = order.contact.clone() else {
+            panic!("not a mailbox")
+        };
+        let from = sender(
+            mail,
+            &"Heizung Müller <support@example.com>"
+                .parse()
+                .expect("a mailbox"),
+        )?;
         let now = "2026-03-10T12:00:00Z".parse().expect("a time");
         let letter = write(&order, mail, &address, &from, now)?;
         let text = String::from_utf8(letter.bytes.clone()).expect("text");
@@ -133,18 +162,38 @@ mod tests {
             assert!(text.lines().any(|other| other == line), "{line} in\n{text}");
         }
         assert!(text.is_ascii(), "the sender's name is encoded");
-        assert!(!text.contains("Auto-Submitted") && !text.contains("In-Reply-To") && !text.contains("Reply-To"));
+        assert!(
+            !text.contains("Auto-Submitted")
+                && !text.contains("In-Reply-To")
+                && !text.contains("Reply-To")
+        );
         assert!(!letter.international);
     }
 
     #[test]
     fn automatic_messages_say_so() {
-        for (thread, kind) in [(None, "auto-generated"), (Some("<42@example.org>"), "auto-replied")] {
-            let mail = Mail { automatic: true, in_reply_to: thread.map(str::to_owned), ..mail() };
+        for (thread, kind) in [
+            (None, "auto-generated"),
+            (Some("<42@example.org>"), "auto-replied"),
+        ] {
+            let mail = Mail {
+                automatic: true,
+                in_reply_to: thread.map(str::to_owned),
+                ..mail()
+            };
             let (.., text) = written(&mail, "anna@example.org").expect("a message");
-            assert!(text.contains(&format!("Auto-Submitted: {kind}\r\n")), "{text}");
-            assert_eq!(text.contains("In-Reply-To: <42@example.org>\r\n"), thread.is_some());
-            assert_eq!(text.contains("References: <42@example.org>\r\n"), thread.is_some());
+            assert!(
+                text.contains(&format!("Auto-Submitted: {kind}\r\n")),
+                "{text}"
+            );
+            assert_eq!(
+                text.contains("In-Reply-To: <42@example.org>\r\n"),
+                thread.is_some()
+            );
+            assert_eq!(
+                text.contains("References: <42@example.org>\r\n"),
+                thread.is_some()
+            );
         }
     }
 
@@ -152,22 +201,44 @@ mod tests {
     fn nothing_can_add_a_header() {
         let evil = "x\r\nBcc: all@example.net\r\n\r\nbody";
         for mail in [
-            Mail { subject: evil.to_owned(), ..mail() },
-            Mail { in_reply_to: Some(format!("<a@b>{evil}")), ..mail() },
-            Mail { in_reply_to: Some(format!("<{evil}@b>")), ..mail() },
+            Mail {
+                subject: evil.to_owned(),
+                ..mail()
+            },
+            Mail {
+                in_reply_to: Some(format!("<a@b>{evil}")),
+                ..mail()
+            },
+            Mail {
+                in_reply_to: Some(format!("<{evil}@b>")),
+                ..mail()
+            },
         ] {
             let (.., text) = written(&mail, "anna@example.org").expect("a message");
             assert!(!text.lines().any(|line| line.starts_with("Bcc")), "{text}");
         }
-        let mail = Mail { from: Some(format!("a@example.com{evil}")), ..mail() };
+        let mail = Mail {
+            from: Some(format!("a@example.com{evil}")),
+            ..mail()
+        };
         assert!(written(&mail, "anna@example.org").is_err());
     }
 
     #[test]
     fn what_cannot_be_sent_is_said() {
-        let empty = Mail { subject: " ".to_owned(), text: String::new(), ..mail() };
-        assert_eq!(written(&empty, "anna@example.org").err(), Some("the message is empty"));
-        let large = Mail { text: "x".repeat(LARGEST + 1), ..mail() };
+        let empty = Mail {
+            subject: " ".to_owned(),
+            text: String::new(),
+            ..mail()
+        };
+        assert_eq!(
+            written(&empty, "anna@example.org").err(),
+            Some("the message is empty")
+        );
+        let large = Mail {
+            text: "x".repeat(LARGEST + 1),
+            ..mail()
+        };
         assert!(written(&large, "anna@example.org").is_err());
     }
 

@@ -23,22 +23,42 @@ pub(super) fn of(ending: &Ending) -> Meaning {
             outcome: Outcome::new(CallResult::OK, Verdict::Reached, reply(*code, words)),
             route_down: false,
         },
-        Ending::Stopped => Meaning { outcome: stopped(), route_down: false },
-        Ending::Failed { step, fault: Fault::Reply { code, words } } => refused(*step, *code, words),
-        Ending::Failed { step, fault: Fault::Broken(words) } => {
-            trouble(CallResult::NO_DIAL_TONE, &format!("{}: {}", step.name(), masked(words)))
-        }
-        Ending::Failed { step, fault: Fault::TimedOut } => {
-            trouble(CallResult::NO_PROGRESS, &format!("{}: no answer in time", step.name()))
-        }
+        Ending::Stopped => Meaning {
+            outcome: stopped(),
+            route_down: false,
+        },
+        Ending::Failed {
+            step,
+            fault: Fault::Reply { code, words },
+        } => refused(*step, *code, words),
+        Ending::Failed {
+            step,
+            fault: Fault::Broken(words),
+        } => trouble(
+            CallResult::NO_DIAL_TONE,
+            &format!("{}: {}", step.name(), masked(words)),
+        ),
+        Ending::Failed {
+            step,
+            fault: Fault::TimedOut,
+        } => trouble(
+            CallResult::NO_PROGRESS,
+            &format!("{}: no answer in time", step.name()),
+        ),
         // Nobody can say whether it was delivered.
         Ending::Unanswered { message_id } => Meaning {
-            outcome: Outcome::unknown(&format!("handed over, but never acknowledged; it may have arrived as {message_id}")),
+            outcome: Outcome::unknown(&format!(
+                "handed over, but never acknowledged; it may have arrived as {message_id}"
+            )),
             route_down: true,
         },
         // Every relay would have to know SMTPUTF8; asking this one again will not teach it.
         Ending::Unable(words) => Meaning {
-            outcome: Outcome::new(CallResult::DIAL_ERROR, Verdict::Invalid, PlatformCode::new("smtp", None, words)),
+            outcome: Outcome::new(
+                CallResult::DIAL_ERROR,
+                Verdict::Invalid,
+                PlatformCode::new("smtp", None, words),
+            ),
             route_down: false,
         },
     }
@@ -46,13 +66,21 @@ pub(super) fn of(ending: &Ending) -> Meaning {
 
 /// We ended it before the message was handed over.
 pub(super) fn stopped() -> Outcome {
-    let platform = PlatformCode::new("ringback", None, "stopped by us before the message was handed over");
+    let platform = PlatformCode::new(
+        "ringback",
+        None,
+        "stopped by us before the message was handed over",
+    );
     Outcome::new(CallResult::DROPPED, Verdict::Stopped, platform)
 }
 
 /// The settings or the message are wrong; nothing was sent.
 pub(super) fn not_sent(words: &str) -> Outcome {
-    Outcome::new(CallResult::DIAL_ERROR, Verdict::RouteFault, PlatformCode::new("ringback", None, words))
+    Outcome::new(
+        CallResult::DIAL_ERROR,
+        Verdict::RouteFault,
+        PlatformCode::new("ringback", None, words),
+    )
 }
 
 fn refused(step: Step, code: u16, words: &str) -> Meaning {
@@ -84,8 +112,14 @@ fn refused(step: Step, code: u16, words: &str) -> Meaning {
         | Verdict::Stopped
         | Verdict::Unknown => CallResult::SWITCH_ERROR,
     };
-    let ours = matches!(step, Step::Connect | Step::Starttls | Step::Login | Step::Sender) || code == 421;
-    Meaning { outcome: Outcome::new(result, verdict, reply(code, words)), route_down: ours }
+    let ours = matches!(
+        step,
+        Step::Connect | Step::Starttls | Step::Login | Step::Sender
+    ) || code == 421;
+    Meaning {
+        outcome: Outcome::new(result, verdict, reply(code, words)),
+        route_down: ours,
+    }
 }
 
 /// Whether a 5xx to the recipient is about us. The enhanced code decides where there is one (RFC 3463):
@@ -111,7 +145,10 @@ fn enhanced(words: &str) -> Option<(u16, u16)> {
 
 fn trouble(result: CallResult, words: &str) -> Meaning {
     let platform = PlatformCode::new("smtp", None, words);
-    Meaning { outcome: Outcome::new(result, Verdict::RouteFault, platform), route_down: true }
+    Meaning {
+        outcome: Outcome::new(result, Verdict::RouteFault, platform),
+        route_down: true,
+    }
 }
 
 fn reply(code: u16, words: &str) -> PlatformCode {
@@ -123,7 +160,13 @@ mod tests {
     use super::*;
 
     fn refusal(step: Step, code: u16, words: &str) -> Meaning {
-        of(&Ending::Failed { step, fault: Fault::Reply { code, words: words.to_owned() } })
+        of(&Ending::Failed {
+            step,
+            fault: Fault::Reply {
+                code,
+                words: words.to_owned(),
+            },
+        })
     }
 
     #[test]
@@ -135,7 +178,13 @@ mod tests {
             (Step::Starttls, 454, "TLS not available", RouteFault, true),
             (Step::Login, 535, "5.7.8 bad credentials", RouteFault, true),
             (Step::Login, 454, "4.7.0 later", RouteFault, true),
-            (Step::Sender, 530, "5.7.0 authentication required", RouteFault, true),
+            (
+                Step::Sender,
+                530,
+                "5.7.0 authentication required",
+                RouteFault,
+                true,
+            ),
             (Step::Sender, 550, "5.1.8 sender unknown", RouteFault, true),
             (Step::Recipient, 450, "4.2.0 greylisted", Deferred, false),
             (Step::Recipient, 451, "", Deferred, false),
@@ -148,9 +197,21 @@ mod tests {
             (Step::Recipient, 556, "5.1.10 null MX", Invalid, false),
             (Step::Recipient, 552, "5.2.2 full", Invalid, false),
             (Step::Recipient, 550, "5.1.7 bad sender", RouteFault, false),
-            (Step::Recipient, 554, "5.7.1 relay access denied", RouteFault, false),
+            (
+                Step::Recipient,
+                554,
+                "5.7.1 relay access denied",
+                RouteFault,
+                false,
+            ),
             (Step::Recipient, 550, "5.4.1 no route", RouteFault, false),
-            (Step::Recipient, 530, "authentication required", RouteFault, false),
+            (
+                Step::Recipient,
+                530,
+                "authentication required",
+                RouteFault,
+                false,
+            ),
             (Step::Recipient, 503, "bad sequence", RouteFault, false),
             (Step::Data, 451, "4.3.0 later", Deferred, false),
             (Step::Data, 554, "5.1.1 no valid recipients", Invalid, false),
@@ -160,8 +221,15 @@ mod tests {
             (Step::Message, 421, "closing", RouteFault, true),
         ] {
             let meaning = refusal(step, code, words);
-            assert_eq!((meaning.outcome.verdict, meaning.route_down), (verdict, down), "{step:?} {code} {words}");
-            assert_eq!(meaning.outcome.platform, PlatformCode::new("smtp", Some(i32::from(code)), words));
+            assert_eq!(
+                (meaning.outcome.verdict, meaning.route_down),
+                (verdict, down),
+                "{step:?} {code} {words}"
+            );
+            assert_eq!(
+                meaning.outcome.platform,
+                PlatformCode::new("smtp", Some(i32::from(code)), words)
+            );
         }
     }
 
@@ -171,24 +239,52 @@ mod tests {
         assert_eq!(result(Step::Recipient, 550, "5.1.1"), CallResult(11));
         assert_eq!(result(Step::Recipient, 450, "4.2.0"), CallResult(7));
         assert_eq!(result(Step::Login, 535, "5.7.8"), CallResult(43));
-        let accepted = of(&Ending::Accepted { code: 250, words: "2.0.0 queued".to_owned() });
-        assert_eq!((accepted.outcome.result, accepted.outcome.verdict), (CallResult::OK, Verdict::Reached));
+        let accepted = of(&Ending::Accepted {
+            code: 250,
+            words: "2.0.0 queued".to_owned(),
+        });
+        assert_eq!(
+            (accepted.outcome.result, accepted.outcome.verdict),
+            (CallResult::OK, Verdict::Reached)
+        );
     }
 
     #[test]
     fn trouble_is_the_routes_and_silence_after_the_message_nobodys() {
-        for fault in [Fault::Broken("connection refused".to_owned()), Fault::TimedOut] {
-            let meaning = of(&Ending::Failed { step: Step::Connect, fault });
-            assert_eq!((meaning.outcome.verdict, meaning.route_down), (Verdict::RouteFault, true));
+        for fault in [
+            Fault::Broken("connection refused".to_owned()),
+            Fault::TimedOut,
+        ] {
+            let meaning = of(&Ending::Failed {
+                step: Step::Connect,
+                fault,
+            });
+            assert_eq!(
+                (meaning.outcome.verdict, meaning.route_down),
+                (Verdict::RouteFault, true)
+            );
         }
-        let unanswered = of(&Ending::Unanswered { message_id: "<0192f0c1@example.com>".to_owned() }).outcome;
-        assert_eq!((unanswered.result, unanswered.verdict), (CallResult::UNKNOWN, Verdict::Unknown));
+        let unanswered = of(&Ending::Unanswered {
+            message_id: "<0192f0c1@example.com>".to_owned(),
+        })
+        .outcome;
+        assert_eq!(
+            (unanswered.result, unanswered.verdict),
+            (CallResult::UNKNOWN, Verdict::Unknown)
+        );
         assert!(unanswered.platform.text.contains("<0192f0c1@example.com>"));
     }
 
     #[test]
     fn what_relays_say_is_masked() {
-        let meaning = refusal(Step::Recipient, 550, "5.1.1 <anna@example.com>: Recipient address rejected");
-        assert_eq!(meaning.outcome.platform.text, "5.1.1 ••• Recipient address rejected");
+        let meaning = refusal(
+            Step::Recipient,
+            550,
+            "5.1.1 <anna@example.com>: Recipient address rejected",
+        );
+        assert_eq!(
+            meaning.outcome.platform.text,
+            "5.1.1 ••• Recipient address rejected"
+        );
     }
 }

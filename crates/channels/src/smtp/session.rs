@@ -61,10 +61,18 @@ pub(super) enum Fault {
 /// How a delivery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    Accepted { code: u16, words: String },
-    Failed { step: Step, fault: Fault },
+    Accepted {
+        code: u16,
+        words: String,
+    },
+    Failed {
+        step: Step,
+        fault: Fault,
+    },
     /// The whole message went out and no answer came: it may have arrived.
-    Unanswered { message_id: String },
+    Unanswered {
+        message_id: String,
+    },
     /// The relay cannot carry this message.
     Unable(&'static str),
     Stopped,
@@ -83,8 +91,20 @@ impl Session {
             Security::Tls => {
                 let server = (relay.host.as_str(), relay.port);
                 let tls = relay.tls.clone();
-                let connect = AsyncSmtpConnection::connect_tokio1(server, Some(relay.timeout), &relay.helo, tls, None);
-                step(Step::Connect, connect, relay.timeout.saturating_mul(2), stop).await?
+                let connect = AsyncSmtpConnection::connect_tokio1(
+                    server,
+                    Some(relay.timeout),
+                    &relay.helo,
+                    tls,
+                    None,
+                );
+                step(
+                    Step::Connect,
+                    connect,
+                    relay.timeout.saturating_mul(2),
+                    stop,
+                )
+                .await?
             }
         };
         let mut session = Session { connection };
@@ -98,13 +118,23 @@ impl Session {
     /// Whether a connection kept from the last message still lives.
     pub(super) async fn is_alive(&mut self, relay: &Relay) -> bool {
         let patience = relay.timeout.min(Duration::from_secs(5));
-        timeout(patience, self.connection.test_connected()).await.unwrap_or(false)
+        timeout(patience, self.connection.test_connected())
+            .await
+            .unwrap_or(false)
     }
 
     /// Delivers one message. After anything but `Accepted` the connection is of no more use.
-    pub(super) async fn deliver(&mut self, letter: &Letter, relay: &Relay, stop: &CancellationToken) -> Ending {
+    pub(super) async fn deliver(
+        &mut self,
+        letter: &Letter,
+        relay: &Relay,
+        stop: &CancellationToken,
+    ) -> Ending {
         match self.hand_over(letter, relay, stop).await {
-            Ok(response) => Ending::Accepted { code: response.code().into(), words: words(&response) },
+            Ok(response) => Ending::Accepted {
+                code: response.code().into(),
+                words: words(&response),
+            },
             Err(ending) => ending,
         }
     }
@@ -114,17 +144,34 @@ impl Session {
         drop(timeout(Duration::from_secs(2), self.connection.quit()).await);
     }
 
-    async fn hand_over(&mut self, letter: &Letter, relay: &Relay, stop: &CancellationToken) -> Result<Response, Ending> {
+    async fn hand_over(
+        &mut self,
+        letter: &Letter,
+        relay: &Relay,
+        stop: &CancellationToken,
+    ) -> Result<Response, Ending> {
         let mut parameters = Vec::new();
         if letter.international {
-            if !self.connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                return Err(Ending::Unable("the relay does not know SMTPUTF8, which this address needs"));
+            if !self
+                .connection
+                .server_info()
+                .supports_feature(Extension::SmtpUtfEight)
+            {
+                return Err(Ending::Unable(
+                    "the relay does not know SMTPUTF8, which this address needs",
+                ));
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
         if !letter.bytes.is_ascii() {
-            if !self.connection.server_info().supports_feature(Extension::EightBitMime) {
-                return Err(Ending::Unable("the relay does not know 8BITMIME, which this message needs"));
+            if !self
+                .connection
+                .server_info()
+                .supports_feature(Extension::EightBitMime)
+            {
+                return Err(Ending::Unable(
+                    "the relay does not know 8BITMIME, which this message needs",
+                ));
             }
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
@@ -142,21 +189,33 @@ impl Session {
     async fn message(&mut self, letter: &Letter, relay: &Relay) -> Result<Response, Ending> {
         // The library writes the final dot only after it has seen the end of the pieces.
         let whole = AtomicBool::new(false);
-        let pieces = Pieces { rest: letter.bytes.chunks(PIECE), whole: &whole };
+        let pieces = Pieces {
+            rest: letter.bytes.chunks(PIECE),
+            whole: &whole,
+        };
         let sending = self.connection.message_iter(pieces);
         let answer = timeout(relay.data_timeout, sending).await;
         let whole = whole.load(Ordering::Relaxed);
         match answer {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => match fault(&error) {
-                fault @ Fault::Reply { .. } if whole => Err(Ending::Failed { step: Step::Message, fault }),
+                fault @ Fault::Reply { .. } if whole => Err(Ending::Failed {
+                    step: Step::Message,
+                    fault,
+                }),
                 fault @ (Fault::Reply { .. } | Fault::Broken(_) | Fault::TimedOut) if !whole => {
-                    Err(Ending::Failed { step: Step::Data, fault })
+                    Err(Ending::Failed {
+                        step: Step::Data,
+                        fault,
+                    })
                 }
                 Fault::Reply { .. } | Fault::Broken(_) | Fault::TimedOut => Err(unanswered(letter)),
             },
             Err(_) if whole => Err(unanswered(letter)),
-            Err(_) => Err(Ending::Failed { step: Step::Data, fault: Fault::TimedOut }),
+            Err(_) => Err(Ending::Failed {
+                step: Step::Data,
+                fault: Fault::TimedOut,
+            }),
         }
     }
 }
@@ -182,7 +241,9 @@ impl<'a> Iterator for Pieces<'a> {
 }
 
 fn unanswered(letter: &Letter) -> Ending {
-    Ending::Unanswered { message_id: letter.message_id.clone() }
+    Ending::Unanswered {
+        message_id: letter.message_id.clone(),
+    }
 }
 
 /// A plain connection, greeted.
@@ -194,9 +255,12 @@ async fn plain(
     let free = Arc::new(AtomicBool::new(whole));
     let pass = free.clone();
     let connect = async {
-        let stream = tcp(relay).await.map_err(|error| Fault::Broken(error.to_string()))?;
+        let stream = tcp(relay)
+            .await
+            .map_err(|error| Fault::Broken(error.to_string()))?;
         let stream = Guarded { stream, free: pass };
-        let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &relay.helo).await;
+        let greeted =
+            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &relay.helo).await;
         greeted.map_err(|error| fault(&error))
     };
     let connected = tokio::select! {
@@ -206,17 +270,35 @@ async fn plain(
     };
     match connected {
         Ok(Ok(connection)) => Ok((connection, free)),
-        Ok(Err(fault)) => Err(Ending::Failed { step: Step::Connect, fault }),
-        Err(_) => Err(Ending::Failed { step: Step::Connect, fault: Fault::TimedOut }),
+        Ok(Err(fault)) => Err(Ending::Failed {
+            step: Step::Connect,
+            fault,
+        }),
+        Err(_) => Err(Ending::Failed {
+            step: Step::Connect,
+            fault: Fault::TimedOut,
+        }),
     }
 }
 
 /// A connection turned into a protected one. A relay that does not offer it is not used.
 async fn started(relay: &Relay, stop: &CancellationToken) -> Result<AsyncSmtpConnection, Ending> {
-    let failed = |words: &str| Ending::Failed { step: Step::Starttls, fault: Fault::Broken(words.to_owned()) };
+    let failed = |words: &str| Ending::Failed {
+        step: Step::Starttls,
+        fault: Fault::Broken(words.to_owned()),
+    };
     let (mut connection, free) = plain(relay, stop, false).await?;
-    let tls = relay.tls.clone().ok_or_else(|| failed("TLS is not set up"))?;
-    step(Step::Starttls, connection.starttls(tls, &relay.helo), relay.timeout, stop).await?;
+    let tls = relay
+        .tls
+        .clone()
+        .ok_or_else(|| failed("TLS is not set up"))?;
+    step(
+        Step::Starttls,
+        connection.starttls(tls, &relay.helo),
+        relay.timeout,
+        stop,
+    )
+    .await?;
     if !connection.is_encrypted() {
         return Err(failed("the connection is not protected"));
     }
@@ -227,7 +309,10 @@ async fn started(relay: &Relay, stop: &CancellationToken) -> Result<AsyncSmtpCon
 /// The first address that answers.
 async fn tcp(relay: &Relay) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in tokio::net::lookup_host((relay.host.as_str(), relay.port)).await?.take(MOST_ADDRESSES) {
+    for address in tokio::net::lookup_host((relay.host.as_str(), relay.port))
+        .await?
+        .take(MOST_ADDRESSES)
+    {
         match timeout(relay.timeout, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
@@ -260,7 +345,10 @@ async fn step<T>(
 fn fault(error: &Error) -> Fault {
     let cause = error.source().map(ToString::to_string);
     match error.status() {
-        Some(code) => Fault::Reply { code: code.into(), words: cause.unwrap_or_default() },
+        Some(code) => Fault::Reply {
+            code: code.into(),
+            words: cause.unwrap_or_default(),
+        },
         None if error.is_timeout() => Fault::TimedOut,
         None => Fault::Broken(cause.unwrap_or_else(|| error.to_string())),
     }
@@ -288,7 +376,11 @@ impl AsyncTokioStream for Guarded {
 }
 
 impl AsyncRead for Guarded {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.free.load(Ordering::Relaxed) || buffer.remaining() == 0 {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
@@ -303,7 +395,11 @@ impl AsyncRead for Guarded {
 }
 
 impl AsyncWrite for Guarded {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -16,7 +16,10 @@ pub struct Values {
 pub fn fill(template: &EmailTemplate, values: &Values) -> (String, String, Option<String>) {
     let subject = filled(&template.subject, values, &one_line);
     let text = filled(&template.text, values, &str::to_owned);
-    let html = template.html.as_ref().map(|html| filled(html, values, &escaped));
+    let html = template
+        .html
+        .as_ref()
+        .map(|html| filled(html, values, &escaped));
     (subject, text, html)
 }
 
@@ -27,7 +30,9 @@ fn filled(template: &str, values: &Values, dress: &dyn Fn(&str) -> String) -> St
     let mut rest = template;
     while let Some((before, tail)) = rest.split_once("{{") {
         out.push_str(before);
-        let named = tail.split_once("}}").and_then(|(name, after)| Some((value(name, values)?, after)));
+        let named = tail
+            .split_once("}}")
+            .and_then(|(name, after)| Some((value(name, values)?, after)));
         match named {
             Some((value, after)) => {
                 out.push_str(&dress(value));
@@ -55,7 +60,10 @@ fn value<'a>(name: &str, values: &'a Values) -> Option<&'a str> {
 
 /// Line breaks and other controls become spaces: a subject is one line.
 pub(super) fn one_line(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     plain.trim().to_owned()
 }
 
@@ -88,7 +96,11 @@ mod tests {
     }
 
     fn text(template: &str) -> String {
-        let template = EmailTemplate { subject: String::new(), text: template.to_owned(), html: None };
+        let template = EmailTemplate {
+            subject: String::new(),
+            text: template.to_owned(),
+            html: None,
+        };
         fill(&template, &values()).1
     }
 
@@ -96,7 +108,10 @@ mod tests {
     fn names_are_filled_in_once() {
         for (template, expected) in [
             ("{{queue}}: {{ interaction_id }}.", "Heating: 42."),
-            ("Dear {{customer_name}},", "Dear Ann \"{{queue}}\" O'Neil & Sons,"),
+            (
+                "Dear {{customer_name}},",
+                "Dear Ann \"{{queue}}\" O'Neil & Sons,",
+            ),
             ("{{unknown}} {{queue}}", "{{unknown}} Heating"),
             ("{{{{queue}}}}", "{{Heating}}"),
             ("{{queue", "{{queue"),
