@@ -1,0 +1,148 @@
+//! `POST /v1/callbacks`: the door by which every booking comes in.
+
+use super::answer_of;
+use crate::ApiState;
+use crate::auth::{Caller, Writing};
+use crate::error::Problem;
+use crate::extract::JsonObject;
+use crate::idempotency::{RepeatHeader, Repeatable, answer};
+use crate::view::{BookingRequest, CallbackView};
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+use ringback_callbacks::ids::{InteractionId, TenantId};
+use ringback_callbacks::problem::Problems;
+use ringback_callbacks::queue::{Queue, QueueRules};
+use ringback_callbacks::request::{NewCallback, parse_new, queue_of};
+use ringback_store::{AcceptOrder, Acceptance};
+use serde_json::{Map, Value, json};
+
+/// Book a callback
+///
+/// The answer is sent after the booking has reached the disk, and carries the promise given. Every broken
+/// rule is reported at once. Send an `Idempotency-Key`, so that you may repeat the request if no answer comes.
+#[utoipa::path(
+    post,
+    path = "/v1/callbacks",
+    tag = "callbacks",
+    security(("api_key" = ["write"])),
+    params(RepeatHeader),
+    request_body(content = BookingRequest, examples(
+        ("voice" = (summary = "Call me back as soon as you can", value = json!({
+            "queue": "service", "desired_response_type": "Voice", "customer_number": "+14155550123",
+            "subject": "Invoice question"
+        }))),
+        ("window" = (summary = "Tomorrow afternoon, and write to me if you cannot reach me", value = json!({
+            "queue": "service", "desired_response_type": "Voice", "customer_number": "+14155550123",
+            "start_time": "2026-03-09T14:00:00Z", "end_time": "2026-03-09T18:00:00Z",
+            "time_zone": "America/Los_Angeles", "after_failures": 2,
+            "contacts": [{ "desired_response_type": "Email", "customer_number": "anna@example.com" }],
+            "udata": { "language": "en-US", "segment": "gold" }
+        }))),
+        ("email" = (summary = "Answer me by e-mail", value = json!({
+            "queue": "post", "desired_response_type": "Email", "customer_number": "anna@example.com",
+            "subject": "Opening hours", "text": "When are you open on Saturdays?"
+        }))),
+    )),
+    responses(
+        (status = 201, description = "Booked; it is on the disk.", body = CallbackView,
+         headers(("Location" = String, description = "Where the callback is read."),
+                 ("ETag" = String, description = "Its revision."),
+                 ("Idempotent-Replayed" = String, description = "`true` if this is the answer given before."))),
+        (status = 409, description = "A guard forbids it, the queue's intake is paused, or its parent takes no children."),
+        (status = 422, description = "The idempotency key was used for another request."),
+    )
+)]
+pub async fn create_callback(
+    caller: Caller<Writing>,
+    State(state): State<ApiState>,
+    repeatable: Repeatable,
+    body: JsonObject,
+) -> Result<Response, Problem> {
+    let now = state.clock.now();
+    let new = read_booking(&state, &caller.tenant, &body.object, now).await?;
+    let settings = state.settings.clone();
+    let render = move |callback: &_| {
+        let mut stored = answer_of(201, callback, &settings);
+        let location = settings.url(&format!("/v1/callbacks/{}", callback.interaction.id));
+        stored.headers.push(("location".to_owned(), location));
+        stored
+    };
+    let idempotent = repeatable.order(caller.application, &body.bytes, render.clone());
+    let order = AcceptOrder {
+        tenant: caller.tenant.clone(),
+        id: InteractionId(state.chance.uuid()),
+        new,
+        actor: caller.actor(),
+        now,
+        idempotent,
+        dry_run: false,
+    };
+    Ok(match state.store.accept(order).await? {
+        Acceptance::New(_, Some(stored)) => answer(stored, false),
+        Acceptance::New(callback, None) => answer(render(&callback), false),
+        Acceptance::Repeated(stored) => answer(stored, true),
+    })
+}
+
+/// Reads a booking by the rules of the queue it names. Without a queue it is still read, as far as that
+/// goes, so that everything that is wrong with it is told at once.
+pub(super) async fn read_booking(
+    state: &ApiState,
+    tenant: &TenantId,
+    request: &Map<String, Value>,
+    now: Timestamp,
+) -> Result<NewCallback, Problem> {
+    match find_queue(state, tenant, request).await? {
+        Ok(queue) => Ok(parse_new(request, queue.id, &queue.rules, now)?),
+        Err(mut problems) => {
+            if let Some(rules) = rules_of_no_queue()
+                && let Ok(nowhere) = ringback_callbacks::ids::QueueId::parse("none")
+                && let Err(found) = parse_new(request, nowhere, &rules, now)
+            {
+                // What depends on the queue's rules cannot be judged without them.
+                problems.0.extend(found.0.into_iter().filter(|problem| {
+                    !matches!(
+                        problem.code,
+                        "not_diallable" | "private_address" | "no_country" | "default_region"
+                    )
+                }));
+            }
+            Err(Problem::invalid(problems))
+        }
+    }
+}
+
+async fn find_queue(
+    state: &ApiState,
+    tenant: &TenantId,
+    request: &Map<String, Value>,
+) -> Result<Result<Queue, Problems>, Problem> {
+    let id = match queue_of(request) {
+        Ok(Some(id)) => id,
+        Ok(None) => {
+            return Ok(Err(Problems::one(
+                "queue",
+                "required",
+                "is required: the queue it is to wait in",
+            )));
+        }
+        Err(problems) => return Ok(Err(problems)),
+    };
+    Ok(match state.store.queue(tenant, &id).await? {
+        Some(queue) if !queue.removed => Ok(queue),
+        Some(_) | None => Err(Problems::one(
+            "queue",
+            "not_found",
+            "is not a queue of this installation",
+        )),
+    })
+}
+
+fn rules_of_no_queue() -> Option<QueueRules> {
+    serde_json::from_value(json!({
+        "name": "none",
+        "hours": { "opening_hours": "24/7", "time_zone": "UTC" },
+    }))
+    .ok()
+}

@@ -1,0 +1,3 @@
+//! `/v1/events`: everything that happens to a tenant's callbacks.
+
+pub mod follow;
