@@ -1,0 +1,91 @@
+//! What is on the disk stays: after a drop without a word, and after `kill -9`.
+
+use crate::town::*;
+use ringback_callbacks::clock::Chance;
+use ringback_callbacks::ids::InteractionId;
+use ringback_store::Acceptance;
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+#[tokio::test]
+async fn reopening_keeps_everything() {
+    let town = sqlite_file().await;
+    town.staffed().await;
+    town.book("billing", with(voice(1), json!({ "text": "hello" })), monday()).await;
+    let dialling = town.into_call(later(1)).await;
+    let events = town.store.events_after(&tenant(), 0, 100).await.unwrap();
+    let attempts = town.store.attempts(&tenant(), dialling.interaction.id).await.unwrap();
+    let (queues, agents) = (town.store.queues(&tenant()).await.unwrap(), town.store.agents(&tenant()).await.unwrap());
+    let town = town.reopened().await;
+    assert_eq!(town.get(&dialling).await, dialling);
+    assert_eq!(town.store.events_after(&tenant(), 0, 100).await.unwrap(), events);
+    assert_eq!(town.store.attempts(&tenant(), dialling.interaction.id).await.unwrap(), attempts);
+    assert_eq!(town.store.queues(&tenant()).await.unwrap(), queues);
+    assert_eq!(town.store.agents(&tenant()).await.unwrap(), agents);
+    town.is_healthy().await;
+    town.settle(&dialling, reached(), later(9)).await;
+    town.is_healthy().await;
+}
+
+/// Where the child that is to be killed keeps its store.
+const CHILD: &str = "RINGBACK_STORE_CHILD";
+
+/// This test runs itself as a second process, which books as fast as it can and tells each booking
+/// after its answer; it is killed in the middle, and every booking it told of must be there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_in_the_middle() {
+    if let Ok(url) = std::env::var(CHILD) {
+        book_until_killed(url).await;
+        return;
+    }
+    for round in 1..=3 {
+        let folder = tempfile::TempDir::new().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("ringback.db").display());
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "durable::killed_in_the_middle", "--nocapture"])
+            .env(CHILD, &url)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut told = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some(id) = line.strip_prefix("booked ") {
+                told.push(id.parse::<InteractionId>().unwrap());
+            }
+            if told.len() == 40 * round {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        assert!(told.len() >= 40 * round, "the child booked {} before it ended", told.len());
+        let town = Town::open(url, Some(folder)).await;
+        for id in told {
+            assert!(town.store.callback(&tenant(), id).await.unwrap().is_some(), "round {round}: {id} was lost");
+        }
+        town.is_healthy().await;
+    }
+}
+
+async fn book_until_killed(url: String) {
+    let town = std::sync::Arc::new(Town::open(url, None).await);
+    town.queue("pbx", dn_rules(5)).await;
+    let mut bookers = Vec::new();
+    for booker in 0..8 {
+        let town = town.clone();
+        bookers.push(tokio::spawn(async move {
+            // Far more than are waited for: the parent's kill ends it.
+            for last in 0..1000 {
+                let mut order = town.order("pbx", voice(booker * 1000 + last), monday()).await;
+                order.id = InteractionId(town.chance.uuid());
+                let Acceptance::New(callback, _) = town.store.accept(order).await.unwrap() else { return };
+                println!("booked {}", callback.interaction.id);
+            }
+        }));
+    }
+    for booker in bookers {
+        booker.await.unwrap();
+    }
+}

@@ -1,0 +1,134 @@
+//! What every store must do, whichever database is behind it: one suite, one fixture per database.
+//!
+//! A case is a function over an open store. To run the suite over another database, add a fixture to
+//! `town.rs` and a line to `conformance!`.
+
+mod town;
+mod booking;
+mod path;
+mod claims;
+mod lapses;
+mod reading;
+mod bodies;
+mod roster;
+mod operations;
+mod random;
+mod durable;
+
+macro_rules! conformance {
+    ($($file:ident { $($case:ident),+ $(,)? })+) => {
+        conformance!(@over sqlite_file, $($file { $($case),+ })+);
+        conformance!(@over sqlite_memory, $($file { $($case),+ })+);
+    };
+    (@over $fixture:ident, $($file:ident { $($case:ident),+ })+) => {
+        mod $fixture {
+            $(mod $file {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    crate::$file::$case(&crate::town::$fixture().await).await;
+                })+
+            })+
+        }
+    };
+}
+
+conformance! {
+    booking {
+        everything_is_there,
+        the_same_key_gets_the_same_answer,
+        the_same_key_with_another_request_is_refused,
+        keys_of_two_applications_never_meet,
+        an_answer_is_kept_for_its_time,
+        sixty_four_at_once,
+        asking_only_writes_nothing,
+        the_same_number_finds_the_same_customer,
+        a_named_customer_is_made,
+        a_contact_stays_with_its_customer,
+        do_not_call_is_refused,
+        do_not_call_holds_for_the_number,
+        a_parent_must_take_children,
+        children_join_the_thread,
+        the_new_one_replaces_the_old,
+        what_is_over_cannot_be_replaced,
+        a_queue_must_take_it,
+        an_id_is_used_once,
+        tenants_never_meet,
+    }
+    path {
+        a_whole_call,
+        busy_is_tried_again,
+        the_expected_revision,
+        a_command_can_be_repeated,
+        a_declined_offer,
+        an_unanswered_offer,
+        a_late_holder_changes_nothing,
+        cancelling_frees_the_agent,
+        cancelling_in_mid_call_waits_for_the_outcome,
+        passing_on_to_an_agent,
+        passing_on_to_a_queue,
+        a_letter_by_template,
+        a_letter_by_an_agent,
+        the_agent_knows_better,
+        legs_are_noted_by_the_holder,
+        one_pair_of_hands,
+        a_replaced_claim_is_gone,
+    }
+    claims {
+        nothing_before_its_time,
+        two_nodes_never_hold_the_same,
+        an_agent_in_two_queues_gets_one,
+        places_at_a_dn,
+        places_of_the_node,
+        the_order_of_service,
+        the_longest_idle_first,
+        phones_without_a_desk_are_not_asked,
+        one_call_per_number,
+        a_paused_queue_waits,
+        a_removed_queue_ends_its_callbacks,
+        who_is_held_takes_no_seat,
+        a_bounded_bite,
+        the_window_ends,
+        passed_on_to_one_agent_only,
+        letters_need_somebody_to_write_them,
+        calls_per_day,
+        the_owner_is_asked_first,
+    }
+    lapses {
+        leases_are_lengthened,
+        a_lapsed_claim_changes_hands,
+        an_earlier_run_leaves_at_once,
+        what_was_in_the_air_comes_along,
+    }
+    reading {
+        every_filter,
+        pages_stay_put,
+        words_are_found,
+        every_kind_of_interaction,
+        events_in_commit_order,
+        why_not_yet,
+        how_many_wait,
+    }
+    bodies {
+        twenty_five_mebibytes,
+        a_body_is_replaced_whole,
+        chunks_in_order_within_limits,
+        an_empty_body,
+        a_body_of_another_kind,
+        what_broke_off_is_forgotten,
+    }
+    roster {
+        queues_have_revisions,
+        agents_have_revisions,
+        presence_is_not_configuration,
+        a_busy_agent_is_not_removed,
+        customers_have_revisions,
+        a_contact_has_one_owner,
+        customers_by_name,
+        keys_by_their_hash,
+    }
+    operations {
+        signals_come_after_the_commit,
+        a_healthy_store,
+        a_closed_store,
+    }
+}
