@@ -265,10 +265,10 @@ impl Watch<'_> {
     }
 
     async fn route_failed(&mut self, party: &'static str, name: String, failure: &LegFailure) {
-        if let Some(route) = self.ways.route(&name) {
-            if outcome::meaning(failure).route_down {
-                route.failed(&in_words(failure), failure.retry_after);
-            }
+        if let Some(route) = self.ways.route(&name)
+            && outcome::meaning(failure).route_down
+        {
+            route.failed(&in_words(failure), failure.retry_after);
         }
         if party == CUSTOMER && self.current + 1 < self.permits.len() {
             if let Some(place) = self.permits.get_mut(self.current) {
@@ -315,10 +315,11 @@ impl Watch<'_> {
                 _,
             ) => return,
         };
-        if failure.cause == FailureCause::Status && !failure.is_route_failure() {
-            if let Some(Some(place)) = self.permits.get(self.current) {
-                place.route().succeeded();
-            }
+        if failure.cause == FailureCause::Status
+            && !failure.is_route_failure()
+            && let Some(Some(place)) = self.permits.get(self.current)
+        {
+            place.route().succeeded();
         }
     }
 

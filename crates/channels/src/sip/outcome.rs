@@ -274,10 +274,10 @@ fn of_status(code: Option<u16>, cause: Option<u16>) -> (Meaning, bool) {
     let Some(code) = code else {
         return (fault(CallResult::SWITCH_ERROR, false), false);
     };
-    if CATCH_ALL.contains(&code) {
-        if let Some(meaning) = cause.and_then(|cause| find(Q850, cause)) {
-            return (meaning, true);
-        }
+    if CATCH_ALL.contains(&code)
+        && let Some(meaning) = cause.and_then(|cause| find(Q850, cause))
+    {
+        return (meaning, true);
     }
     let meaning = find(STATUS, code)
         .or_else(|| find(STATUS, code / 100 * 100))

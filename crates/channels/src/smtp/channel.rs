@@ -71,13 +71,14 @@ impl SmtpChannel {
             .collect()
     }
 
-    /// The message as this relay's sender would send it.
-    fn letter(&self, order: &Order, way: &Way) -> Result<Letter, &'static str> {
+    /// The message. One Message-ID and one sender for the attempt, whichever relay takes it: those of
+    /// the first.
+    fn letter(&self, order: &Order) -> Result<Letter, &'static str> {
         let (Contact::Email(to), Some(mail)) = (&order.contact, &order.mail) else {
             return Err("the order holds no message to a mailbox");
         };
-        // One Message-ID and one sender for the attempt, whichever relay takes it.
-        let first = self.ways_of(order).first().copied().unwrap_or(way);
+        let ways = self.ways_of(order);
+        let first = ways.first().ok_or("no relay is configured")?;
         let from = message::sender(mail, &first.relay.from)?;
         message::write(order, mail, to, &from, self.clock.now())
     }
@@ -122,6 +123,10 @@ impl Channel for SmtpChannel {
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Outcome {
+        let letter = match self.letter(&order) {
+            Ok(letter) => letter,
+            Err(words) => return outcome::not_sent(words),
+        };
         let mut last = outcome::not_sent("no relay is well and has room");
         for name in &order.routes {
             let Some(way) = self.way(name) else { continue };
@@ -130,10 +135,6 @@ impl Channel for SmtpChannel {
             }
             let Ok(_place) = way.route.reserve() else {
                 continue;
-            };
-            let letter = match self.letter(&order, way) {
-                Ok(letter) => letter,
-                Err(words) => return outcome::not_sent(words),
             };
             let Meaning {
                 mut outcome,

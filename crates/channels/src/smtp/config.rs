@@ -89,6 +89,13 @@ pub enum RelayError {
     Limits { name: String, error: LimitError },
 }
 
+impl SmtpRoute {
+    /// What would keep it from starting; asked before anything else is started.
+    pub fn check(&self) -> Result<(), RelayError> {
+        Relay::new(self).map(drop)
+    }
+}
+
 /// A relay checked once, so that sending cannot fail for its settings.
 pub(super) struct Relay {
     pub(super) name: String,
