@@ -256,6 +256,11 @@ impl Way {
 }
 
 impl DirectRoute {
+    /// Whether its limits make sense.
+    pub fn check(&self) -> Result<(), RouteError> {
+        self.limits().map(drop)
+    }
+
     pub(super) fn trunk(&self) -> Trunk {
         Trunk {
             from: self.from.clone(),
