@@ -1,0 +1,36 @@
+//! `[log]`: what is written to standard error, and in which form.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`; parts can be set apart, e.g. `info,ringback_dispatch=debug`.
+    /// The SIP stack always stays at `warn`, because it would write whole messages.
+    pub level: String,
+    /// `text` for people, `json` for programs (one object per line).
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Log {
+    pub fn check(&self, complain: &mut dyn FnMut(&str, String)) {
+        if self.level.trim().is_empty() || crate::telemetry::filter(&self.level).is_err() {
+            let reason = "must be error, warn, info, debug or trace, or a list such as info,ringback_dispatch=debug";
+            complain("level", reason.to_owned());
+        }
+    }
+}

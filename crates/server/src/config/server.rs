@@ -1,0 +1,79 @@
+//! `[server]`: who this server is, where it listens, where its data is.
+
+use ringback_callbacks::ids::TenantId;
+use ringback_scheduling::Span;
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port of the HTTP API. Port 0 takes a free one; the real one is written to the file
+    /// `listen` in the data directory. On any address but loopback the server starts only if an API key exists.
+    pub listen: SocketAddr,
+    /// Directory of the database and of everything else the server keeps. Made if absent, readable by its owner only.
+    pub data: PathBuf,
+    /// The database: `sqlite:PATH`. Without it: `ringback.db` in the data directory.
+    pub store: Option<String>,
+    /// Name of this server in claims and logs. Keep it over restarts: claims under the own name are taken
+    /// up again at once, those of another name only when their lease has run out.
+    pub node: String,
+    /// Organisation that requests without a key, and what is seeded below, belong to.
+    pub tenant: TenantId,
+    /// How long calls may go on after the first SIGTERM before they are ended (a length of time such as
+    /// `90s`, at most 4 hours). A second signal ends them at once.
+    pub shutdown_limit: Span,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8070)),
+            data: PathBuf::from("ringback-data"),
+            store: None,
+            node: "main".to_owned(),
+            tenant: TenantId::default(),
+            shutdown_limit: Span::from_secs(60),
+        }
+    }
+}
+
+impl Server {
+    pub fn store_url(&self) -> String {
+        match &self.store {
+            Some(url) => url.clone(),
+            None => format!("sqlite:{}", self.data.join("ringback.db").display()),
+        }
+    }
+
+    /// Where the real address is written once the server listens.
+    pub fn listen_file(&self) -> PathBuf {
+        self.data.join("listen")
+    }
+
+    /// Paths in the file are meant from where the file is, not from where the server was started.
+    pub fn resolve(&mut self, base: &Path) {
+        self.data = base.join(&self.data);
+        if let Some(path) = self.store.as_deref().and_then(|url| url.strip_prefix("sqlite:"))
+            && path != ":memory:"
+        {
+            self.store = Some(format!("sqlite:{}", base.join(path).display()));
+        }
+    }
+
+    pub fn check(&self, complain: &mut dyn FnMut(&str, String)) {
+        if self.node.is_empty() || self.node.len() > 64 || self.node.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            complain("node", "must have 1 to 64 characters, without spaces".to_owned());
+        }
+        if self.shutdown_limit > Span::from_hours(4) {
+            complain("shutdown_limit", "must be at most 4h".to_owned());
+        }
+        if self.store.as_deref().is_some_and(|url| !url.starts_with("sqlite:")) {
+            complain("store", "must begin with `sqlite:`".to_owned());
+        }
+        if self.store.as_deref() == Some("sqlite::memory:") {
+            complain("store", "must be a file: a database in memory would lose every promise".to_owned());
+        }
+    }
+}
