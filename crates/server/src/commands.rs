@@ -1,0 +1,70 @@
+//! The commands of `ringback`, one file each.
+
+mod bench;
+mod callbacks;
+mod demo;
+mod doctor;
+mod keys;
+mod migrate;
+mod openapi;
+mod serve;
+
+use crate::config::Config;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(serve::ServeArgs),
+    /// Show the whole thing at work: a demo town with real SIP phones on this machine
+    Demo(demo::DemoArgs),
+    /// Book, list, show and cancel callbacks on a running server
+    Callbacks(callbacks::CallbacksArgs),
+    /// Make, list and revoke API keys
+    Keys(keys::KeysArgs),
+    /// Examine configuration, database and routes, and say what is wrong
+    Doctor(doctor::DoctorArgs),
+    /// Bring the database to this version's schema (`serve` does so by itself)
+    Migrate(migrate::MigrateArgs),
+    /// Print the API's OpenAPI 3.1 document
+    Openapi,
+    /// Measure bookings per second, delay of dialling, and memory
+    Bench(bench::BenchArgs),
+}
+
+pub async fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Callbacks(args) => callbacks::run(args).await,
+        Command::Keys(args) => keys::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Openapi => openapi::run(),
+        Command::Bench(args) => bench::run(args).await,
+    }
+}
+
+/// Something in the arguments or the configuration is wrong; nothing was done.
+pub const EXIT_WRONG: u8 = 2;
+
+/// Where the configuration is, for every command that works beside the server.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Configuration file [default: ringback.toml, if it exists]
+    #[arg(long, short, value_name = "FILE", env = "RINGBACK_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// Reads the configuration; a bad one is told on standard error.
+    pub fn load(&self) -> Result<Config, ExitCode> {
+        Config::load(self.config.as_deref(), Timestamp::now()).map_err(|error| {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_WRONG)
+        })
+    }
+}
