@@ -19,17 +19,30 @@ impl Hands {
     pub fn between(before: Option<&State>, after: &State) -> Hands {
         let had = before.and_then(State::engages);
         let has = after.engages();
-        if had == has { Hands::default() } else { Hands { freed: had, filled: has } }
+        if had == has {
+            Hands::default()
+        } else {
+            Hands {
+                freed: had,
+                filled: has,
+            }
+        }
     }
 }
 
 /// Whether a decision changed anything that is worth a new revision.
 pub(crate) fn is_change(before: &Callback, step: &Step) -> bool {
-    !step.events.is_empty() || step.attempt.is_some() || step.away.is_some() || step.after != *before
+    !step.events.is_empty()
+        || step.attempt.is_some()
+        || step.away.is_some()
+        || step.after != *before
 }
 
 /// The queue whose facts a command needs: a transfer is decided by the rules of where it goes.
-pub(crate) fn deciding_queue<'a>(callback: &'a Callback, command: &'a Command) -> &'a ringback_callbacks::ids::QueueId {
+pub(crate) fn deciding_queue<'a>(
+    callback: &'a Callback,
+    command: &'a Command,
+) -> &'a ringback_callbacks::ids::QueueId {
     match command {
         Command::TransferToQueue { queue } => queue,
         Command::Tick
@@ -78,15 +91,33 @@ impl StateColumns {
         let seat = |target: &Target| Some(crate::seats::seat_name(target));
         let none = StateColumns::default();
         match state {
-            State::Queued { since } => StateColumns { since: Some(*since), ..none },
-            State::Transferred { to, since } => StateColumns { since: Some(*since), transferred_to: Some(*to), ..none },
-            State::Offered { agent, .. } | State::WrapUp { agent, .. } => {
-                StateColumns { seat: seat(&Target::Agent(*agent)), ..none }
+            State::Queued { since } => StateColumns {
+                since: Some(*since),
+                ..none
+            },
+            State::Transferred { to, since } => StateColumns {
+                since: Some(*since),
+                transferred_to: Some(*to),
+                ..none
+            },
+            State::Offered { agent, .. } | State::WrapUp { agent, .. } => StateColumns {
+                seat: seat(&Target::Agent(*agent)),
+                ..none
+            },
+            State::Assigned { target, .. } => StateColumns {
+                seat: seat(target),
+                ..none
+            },
+            State::Dialling {
+                target, attempt, ..
             }
-            State::Assigned { target, .. } => StateColumns { seat: seat(target), ..none },
-            State::Dialling { target, attempt, .. } | State::Talking { target, attempt, .. } => {
-                StateColumns { seat: seat(target), attempt: Some(*attempt), ..none }
-            }
+            | State::Talking {
+                target, attempt, ..
+            } => StateColumns {
+                seat: seat(target),
+                attempt: Some(*attempt),
+                ..none
+            },
             State::Received
             | State::Scheduled { .. }
             | State::Done { .. }
@@ -122,7 +153,14 @@ pub(crate) fn search_text(interaction: &Interaction) -> String {
         words.push_str(&text.to_lowercase());
         words.push('\n');
     };
-    for text in [&interaction.subject, &interaction.category, &interaction.external_id].into_iter().flatten() {
+    for text in [
+        &interaction.subject,
+        &interaction.category,
+        &interaction.external_id,
+    ]
+    .into_iter()
+    .flatten()
+    {
         add(text);
     }
     for value in interaction.udata.iter().flat_map(|udata| udata.values()) {
@@ -139,5 +177,8 @@ pub(crate) fn search_text(interaction: &Interaction) -> String {
 
 /// The words of a search, in lower case; few enough that a query stays a query.
 pub(crate) fn search_words(text: &str) -> Vec<String> {
-    text.split_whitespace().take(16).map(str::to_lowercase).collect()
+    text.split_whitespace()
+        .take(16)
+        .map(str::to_lowercase)
+        .collect()
 }

@@ -17,7 +17,11 @@ pub enum StoreError {
     IdempotencyMismatch,
     /// A rule between rows forbids it, e.g. an agent who is already engaged, or a parent that takes no children.
     #[error("{detail}")]
-    Conflict { field: Option<&'static str>, code: &'static str, detail: String },
+    Conflict {
+        field: Option<&'static str>,
+        code: &'static str,
+        detail: String,
+    },
     /// Too much is waiting to be written; try again shortly.
     #[error("the store is overloaded")]
     Busy,
@@ -29,7 +33,11 @@ pub enum StoreError {
     Failed(String),
     /// A row that cannot be read as what it should be.
     #[error("damaged row in {table}, column {column}: {detail}")]
-    Damaged { table: &'static str, column: &'static str, detail: String },
+    Damaged {
+        table: &'static str,
+        column: &'static str,
+        detail: String,
+    },
     #[error("{0}")]
     Configuration(String),
     #[error("the store is closed")]

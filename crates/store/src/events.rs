@@ -52,10 +52,19 @@ impl Chain {
     ) -> Vec<Sealed> {
         // The hash covers the time as it will be read back, so it is cut before hashing.
         let at = wire_time::truncate(now);
-        events.into_iter().map(|event| self.seal_one(of, event, at, chance)).collect()
+        events
+            .into_iter()
+            .map(|event| self.seal_one(of, event, at, chance))
+            .collect()
     }
 
-    fn seal_one(&mut self, of: InteractionId, event: NewEvent, at: Timestamp, chance: &dyn Chance) -> Sealed {
+    fn seal_one(
+        &mut self,
+        of: InteractionId,
+        event: NewEvent,
+        at: Timestamp,
+        chance: &dyn Chance,
+    ) -> Sealed {
         let number = self.events + 1;
         let actor = event.actor.describe();
         let personal = event.personal.map(|value| {
@@ -66,10 +75,27 @@ impl Chain {
             Personal { value, salt, hash }
         });
         let covered = personal.as_ref().map(|personal| personal.hash.as_str());
-        let hash = chain_hash(&self.last_hash, of, number, at, event.kind, &actor, &event.detail, covered);
+        let hash = chain_hash(
+            &self.last_hash,
+            of,
+            number,
+            at,
+            event.kind,
+            &actor,
+            &event.detail,
+            covered,
+        );
         self.events = number;
         self.last_hash.clone_from(&hash);
-        Sealed { number, at, kind: event.kind, actor, detail: event.detail, personal, hash }
+        Sealed {
+            number,
+            at,
+            kind: event.kind,
+            actor,
+            detail: event.detail,
+            personal,
+            hash,
+        }
     }
 }
 
@@ -80,7 +106,10 @@ pub(crate) fn seal(
     now: Timestamp,
     chance: &dyn Chance,
 ) -> Vec<Sealed> {
-    let mut chain = Chain { events: callback.events, last_hash: std::mem::take(&mut callback.last_hash) };
+    let mut chain = Chain {
+        events: callback.events,
+        last_hash: std::mem::take(&mut callback.last_hash),
+    };
     let sealed = chain.seal(callback.interaction.id, events, now, chance);
     callback.events = chain.events;
     callback.last_hash = chain.last_hash;

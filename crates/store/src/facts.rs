@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::guard::{Facts, NumberFacts};
 use ringback_callbacks::ids::{QueueId, TenantId};
-use ringback_callbacks::queue::{Delivery, EmailRules, LegOrder, Queue, QueueRules, QueueView, Routes};
+use ringback_callbacks::queue::{
+    Delivery, EmailRules, LegOrder, Queue, QueueRules, QueueView, Routes,
+};
 use ringback_scheduling::duration::Span;
 use ringback_scheduling::hours::HoursConfig;
 use std::collections::HashMap;
@@ -28,7 +30,12 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     pub fn lend(&self) -> Facts<'_> {
-        Facts { queue: &self.queue, customer: &self.customer, number: &self.number, jitter: self.jitter }
+        Facts {
+            queue: &self.queue,
+            customer: &self.customer,
+            number: &self.number,
+            jitter: self.jitter,
+        }
     }
 }
 
@@ -51,13 +58,19 @@ const VIEWS_KEPT: usize = 4096;
 impl QueueViews {
     /// The view of a stored queue. A document that cannot be read gives a queue without hours, for
     /// which the guards allow nothing.
-    pub fn view(&self, tenant: &TenantId, id: &QueueId, doc: &str, switches: Switches) -> Arc<QueueView> {
+    pub fn view(
+        &self,
+        tenant: &TenantId,
+        id: &QueueId,
+        doc: &str,
+        switches: Switches,
+    ) -> Arc<QueueView> {
         let key = (tenant.clone(), id.clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = known.get(&key) {
-            if entry.doc == doc {
-                return Arc::clone(&entry.view);
-            }
+        if let Some(entry) = known.get(&key)
+            && entry.doc == doc
+        {
+            return Arc::clone(&entry.view);
         }
         let view = match serde_json::from_str::<Queue>(doc) {
             Ok(queue) => QueueView::new(queue),
@@ -70,7 +83,13 @@ impl QueueViews {
         if known.len() >= VIEWS_KEPT {
             known.clear();
         }
-        known.insert(key, Known { doc: doc.to_owned(), view: Arc::clone(&view) });
+        known.insert(
+            key,
+            Known {
+                doc: doc.to_owned(),
+                view: Arc::clone(&view),
+            },
+        );
         view
     }
 }

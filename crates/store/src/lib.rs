@@ -5,11 +5,11 @@
 //! and no transaction stays open while a phone rings. Two private twins implement [`Store`]; nothing
 //! outside can name one, and no function asks which it is talking to.
 
+mod effects;
 mod error;
-mod orders;
 mod events;
 mod facts;
-mod effects;
+mod orders;
 mod seats;
 mod sqlite;
 
@@ -24,7 +24,9 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::clock::Chance;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Event;
-use ringback_callbacks::ids::{AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId};
+use ringback_callbacks::ids::{
+    AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId,
+};
 use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::queue::Queue;
 use std::sync::Arc;
@@ -35,11 +37,17 @@ use uuid::Uuid;
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Opens the store that `url` names: `sqlite:PATH`, or `sqlite::memory:` for tests. Migrations run first.
-pub async fn open(url: &str, options: OpenOptions, chance: Arc<dyn Chance>) -> Result<Arc<dyn Store>> {
+pub async fn open(
+    url: &str,
+    options: OpenOptions,
+    chance: Arc<dyn Chance>,
+) -> Result<Arc<dyn Store>> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         return Ok(Arc::new(sqlite::open(path, options, chance).await?));
     }
-    Err(StoreError::Configuration("the store's URL must begin with `sqlite:`".to_owned()))
+    Err(StoreError::Configuration(
+        "the store's URL must begin with `sqlite:`".to_owned(),
+    ))
 }
 
 #[async_trait]
@@ -62,14 +70,31 @@ pub trait Store: Send + Sync + 'static {
     async fn next_wake(&self) -> Result<Option<Timestamp>>;
 
     /// Lengthens leases. Returns those that are not held any more: their work must stop.
-    async fn renew(&self, node: &NodeId, until: Timestamp, claims: Vec<HeldClaim>) -> Result<Vec<HeldClaim>>;
+    async fn renew(
+        &self,
+        node: &NodeId,
+        until: Timestamp,
+        claims: Vec<HeldClaim>,
+    ) -> Result<Vec<HeldClaim>>;
 
     /// Takes over claims whose lease ran out, and those of an earlier run of the same node. What was in
     /// the air comes with its attempt, so that legs left ringing can be ended before it is rescued.
-    async fn take_lapsed(&self, node: &NodeId, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Lapsed>>;
+    async fn take_lapsed(
+        &self,
+        node: &NodeId,
+        now: Timestamp,
+        lease: Duration,
+        limit: usize,
+    ) -> Result<Vec<Lapsed>>;
 
     /// Remembers dialog identifiers of a live attempt. A late holder of an older claim changes nothing.
-    async fn note_legs(&self, tenant: &TenantId, attempt: AttemptId, fence: u64, legs: serde_json::Value) -> Result<()>;
+    async fn note_legs(
+        &self,
+        tenant: &TenantId,
+        attempt: AttemptId,
+        fence: u64,
+        legs: serde_json::Value,
+    ) -> Result<()>;
 
     /// Deletes what is past its time: idempotency answers, unfinished uploads.
     async fn prune(&self, now: Timestamp) -> Result<u64>;
@@ -83,31 +108,59 @@ pub trait Store: Send + Sync + 'static {
     async fn callbacks(&self, query: CallbackQuery) -> Result<Page<Callback>>;
     async fn attempts(&self, tenant: &TenantId, callback: InteractionId) -> Result<Vec<Attempt>>;
     /// A callback's events with `number` greater than `after`, in order.
-    async fn events(&self, tenant: &TenantId, callback: InteractionId, after: u32, limit: usize) -> Result<Vec<Event>>;
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        callback: InteractionId,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<Event>>;
     /// Events of the tenant with `seq` greater than `after`, in commit order without gaps.
-    async fn events_after(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>>;
+    async fn events_after(&self, tenant: &TenantId, after: i64, limit: usize)
+    -> Result<Vec<Event>>;
     /// The `seq` of the last event of all; 0 if there is none.
     async fn last_event(&self) -> Result<i64>;
     /// Numbers facts and customer for `why`: the guards asked again, now, without changing anything.
-    async fn guard_now(&self, tenant: &TenantId, callback: InteractionId, now: Timestamp) -> Result<Option<GuardAnswer>>;
+    async fn guard_now(
+        &self,
+        tenant: &TenantId,
+        callback: InteractionId,
+        now: Timestamp,
+    ) -> Result<Option<GuardAnswer>>;
 
     // ── interactions of every kind ───────────────────────────────────────────────────────────────
 
     /// Records an interaction of another kind (a call, a mail, a chat), so that callbacks can hang on it.
     async fn record(&self, order: RecordOrder) -> Result<Interaction>;
-    async fn interaction(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<AnyInteraction>>;
+    async fn interaction(
+        &self,
+        tenant: &TenantId,
+        id: InteractionId,
+    ) -> Result<Option<AnyInteraction>>;
     async fn interactions(&self, query: InteractionQuery) -> Result<Page<AnyInteraction>>;
 
     // ── bodies, in chunks, never whole in memory ─────────────────────────────────────────────────
 
     /// Appends one chunk (at most [`BODY_CHUNK`] bytes) to an upload that nobody sees yet.
-    async fn append_body(&self, upload: Uuid, index: u32, bytes: Vec<u8>, now: Timestamp) -> Result<()>;
+    async fn append_body(
+        &self,
+        upload: Uuid,
+        index: u32,
+        bytes: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<()>;
     /// Puts a finished upload in the place of the body, in one transaction with its event.
     async fn finish_body(&self, order: BodyOrder) -> Result<AnyInteraction>;
     /// Forgets an upload that broke off.
     async fn drop_body(&self, upload: Uuid) -> Result<()>;
     /// Chunk number `index` of a body; `None` past its end.
-    async fn read_body(&self, tenant: &TenantId, id: InteractionId, kind: BodyKind, index: u32) -> Result<Option<Vec<u8>>>;
+    async fn read_body(
+        &self,
+        tenant: &TenantId,
+        id: InteractionId,
+        kind: BodyKind,
+        index: u32,
+    ) -> Result<Option<Vec<u8>>>;
 
     // ── queues ───────────────────────────────────────────────────────────────────────────────────
 
@@ -120,17 +173,30 @@ pub trait Store: Send + Sync + 'static {
 
     // ── agents ───────────────────────────────────────────────────────────────────────────────────
 
+    /// Creates or changes an agent. Presence, engagement and idle time of an agent who exists already
+    /// stay as they are: they are what the agent does, not configuration.
     async fn put_agent(&self, agent: Agent, expected: Option<u64>) -> Result<Agent>;
     async fn agent(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>>;
     async fn agents(&self, tenant: &TenantId) -> Result<Vec<Agent>>;
-    async fn set_presence(&self, tenant: &TenantId, id: AgentId, presence: Presence, now: Timestamp) -> Result<Agent>;
+    async fn set_presence(
+        &self,
+        tenant: &TenantId,
+        id: AgentId,
+        presence: Presence,
+        now: Timestamp,
+    ) -> Result<Agent>;
     /// Refused while the agent has a callback in hand.
     async fn remove_agent(&self, tenant: &TenantId, id: AgentId) -> Result<bool>;
 
     // ── customers ────────────────────────────────────────────────────────────────────────────────
 
     async fn customer(&self, tenant: &TenantId, id: &CustomerId) -> Result<Option<Customer>>;
-    async fn customer_by_contact(&self, tenant: &TenantId, contact: &str) -> Result<Option<Customer>>;
+    async fn customer_by_contact(
+        &self,
+        tenant: &TenantId,
+        contact: &str,
+    ) -> Result<Option<Customer>>;
+    /// In order of ids. A `next` cursor only says that there are more: go on after the last id.
     async fn customers(&self, query: CustomerQuery) -> Result<Page<Customer>>;
     async fn put_customer(&self, customer: Customer, expected: Option<u64>) -> Result<Customer>;
 

@@ -59,7 +59,9 @@ pub struct Idempotent {
 
 impl fmt::Debug for Idempotent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Idempotent").field("application", &self.application).finish_non_exhaustive()
+        f.debug_struct("Idempotent")
+            .field("application", &self.application)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,8 +106,21 @@ pub struct ApplyOrder {
 
 impl ApplyOrder {
     /// A command of the server's own clockwork.
-    pub fn system(tenant: TenantId, callback: InteractionId, command: Command, now: Timestamp) -> Self {
-        ApplyOrder { tenant, callback, command, actor: Actor::System, expected: None, now, idempotent: None }
+    pub fn system(
+        tenant: TenantId,
+        callback: InteractionId,
+        command: Command,
+        now: Timestamp,
+    ) -> Self {
+        ApplyOrder {
+            tenant,
+            callback,
+            command,
+            actor: Actor::System,
+            expected: None,
+            now,
+            idempotent: None,
+        }
     }
 }
 
@@ -160,7 +175,11 @@ pub struct Lapsed {
 /// What a commit touched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signal {
-    Callback { tenant: TenantId, id: InteractionId, queue: QueueId },
+    Callback {
+        tenant: TenantId,
+        id: InteractionId,
+        queue: QueueId,
+    },
     /// An agent became free, changed presence or queues.
     Agent { tenant: TenantId, id: AgentId },
     /// Rules or switches changed.

@@ -26,12 +26,16 @@ impl Seating {
     pub fn of(queue: &QueueView, by_mail: bool) -> Seating {
         let rules = queue.rules();
         if by_mail && rules.email.template.is_some() {
-            return Seating::Template { places: u64::from(rules.email.max_concurrent) };
+            return Seating::Template {
+                places: u64::from(rules.email.max_concurrent),
+            };
         }
         match &rules.delivery {
             Delivery::Agents => Seating::Agent,
             Delivery::Dn { .. } if by_mail => Seating::Nobody,
-            Delivery::Dn { max_concurrent, .. } => Seating::Dn { places: u64::from(*max_concurrent) },
+            Delivery::Dn { max_concurrent, .. } => Seating::Dn {
+                places: u64::from(*max_concurrent),
+            },
         }
     }
 }
@@ -81,7 +85,10 @@ pub(crate) struct FreeAgent {
 
 impl FreeAgent {
     pub fn of(agent: &Agent) -> FreeAgent {
-        FreeAgent { id: agent.id, auto_accept: agent.auto_accept }
+        FreeAgent {
+            id: agent.id,
+            auto_accept: agent.auto_accept,
+        }
     }
 }
 
@@ -97,7 +104,10 @@ impl Roster {
     /// Adds an agent; call in order of idleness, longest first.
     pub fn add(&mut self, tenant: &TenantId, agent: FreeAgent, queues: &[QueueId]) {
         for queue in queues {
-            self.by_queue.entry((tenant.clone(), queue.clone())).or_default().push(agent.clone());
+            self.by_queue
+                .entry((tenant.clone(), queue.clone()))
+                .or_default()
+                .push(agent.clone());
         }
         self.anyone.insert((tenant.clone(), agent.id), agent);
     }
@@ -133,13 +143,23 @@ mod tests {
     use uuid::Uuid;
 
     fn waiting(priority: i64, promise_to: i64, since: i64, id: u128) -> Waiting {
-        Waiting { priority, promise_to, since, id: InteractionId(Uuid::from_u128(id)) }
+        Waiting {
+            priority,
+            promise_to,
+            since,
+            id: InteractionId(Uuid::from_u128(id)),
+        }
     }
 
     #[test]
     fn priority_then_promise_then_patience() {
-        let mut line =
-            vec![waiting(50, 10, 1, 4), waiting(90, 99, 9, 5), waiting(50, 5, 9, 3), waiting(50, 5, 2, 2), waiting(50, 5, 2, 1)];
+        let mut line = [
+            waiting(50, 10, 1, 4),
+            waiting(90, 99, 9, 5),
+            waiting(50, 5, 9, 3),
+            waiting(50, 5, 2, 2),
+            waiting(50, 5, 2, 1),
+        ];
         line.sort();
         let order: Vec<u128> = line.iter().map(|waiting| waiting.id.0.as_u128()).collect();
         assert_eq!(order, [5, 1, 2, 3, 4]);
@@ -148,11 +168,20 @@ mod tests {
     #[test]
     fn an_agent_in_two_queues_is_one_person() {
         let tenant = TenantId::default();
-        let (sales, support) = (QueueId::parse("sales").unwrap(), QueueId::parse("support").unwrap());
+        let (sales, support) = (
+            QueueId::parse("sales").unwrap(),
+            QueueId::parse("support").unwrap(),
+        );
         let mut roster = Roster::default();
-        let agent = FreeAgent { id: AgentId(7), auto_accept: false };
+        let agent = FreeAgent {
+            id: AgentId(7),
+            auto_accept: false,
+        };
         roster.add(&tenant, agent.clone(), &[sales.clone(), support.clone()]);
-        assert_eq!(roster.of_queue(&tenant, &support), [agent.clone()]);
+        assert_eq!(
+            roster.of_queue(&tenant, &support),
+            std::slice::from_ref(&agent)
+        );
         assert_eq!(roster.certain(&tenant, AgentId(7)), Some(agent));
         roster.take(&tenant, AgentId(7));
         assert!(roster.of_queue(&tenant, &sales).is_empty());

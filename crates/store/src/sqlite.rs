@@ -1,30 +1,31 @@
 //! The SQLite twin: one file, one writer that commits what has gathered, a few readers beside it.
 
-mod open;
-mod migrations;
-mod writer;
-mod readers;
-mod faults;
-mod rows;
-mod gather;
 mod accept;
-mod path;
-mod claim;
-mod idempotency;
-mod record;
-mod bodies;
-mod customers;
-mod queues;
 mod agents;
-mod keys;
-mod reads;
+mod bodies;
+mod claim;
+mod customers;
 mod examine;
+mod faults;
+mod gather;
+mod idempotency;
+mod keys;
+mod migrations;
+mod open;
+mod path;
+mod queues;
+mod readers;
+mod reads;
+mod record;
+mod rows;
+mod seating;
+mod writer;
 
 use crate::facts::QueueViews;
 use crate::{
-    AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery, ClaimOrder,
-    Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, InteractionQuery, Lapsed, OpenOptions, Page,
-    RecordOrder, Result, Signal, StateCount, Store, StoreError,
+    AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery,
+    ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, InteractionQuery,
+    Lapsed, OpenOptions, Page, RecordOrder, Result, Signal, StateCount, Store, StoreError,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -35,7 +36,9 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::clock::Chance;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Event;
-use ringback_callbacks::ids::{AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId};
+use ringback_callbacks::ids::{
+    AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId,
+};
 use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::queue::Queue;
 use rusqlite::{Connection, params};
@@ -70,22 +73,43 @@ pub(crate) struct Sqlite {
 
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sqlite").field("closed", &self.closed).finish_non_exhaustive()
+        f.debug_struct("Sqlite")
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
     }
 }
 
-pub(crate) async fn open(path: &str, options: OpenOptions, chance: Arc<dyn Chance>) -> Result<Sqlite> {
+pub(crate) async fn open(
+    path: &str,
+    options: OpenOptions,
+    chance: Arc<dyn Chance>,
+) -> Result<Sqlite> {
     let path = path.to_owned();
     let (signals, _) = broadcast::channel(SIGNALS);
     let told = signals.clone();
-    let house = Arc::new(House { chance, views: QueueViews::default(), options: options.clone() });
+    let house = Arc::new(House {
+        chance,
+        views: QueueViews::default(),
+        options: options.clone(),
+    });
     // Opening reads the log of the last run and may migrate: not work for a thread that serves others.
     let doors = tokio::task::spawn_blocking(move || {
-        open::open(&path, &options, told, writer::commit(), writer::exit_at_once())
+        open::open(
+            &path,
+            &options,
+            told,
+            writer::commit(),
+            writer::exit_at_once(),
+        )
     })
     .await
     .map_err(|_| StoreError::Failed("opening the database broke off".to_owned()))??;
-    Ok(Sqlite { doors, house, signals, closed: AtomicBool::new(false) })
+    Ok(Sqlite {
+        doors,
+        house,
+        signals,
+        closed: AtomicBool::new(false),
+    })
 }
 
 impl Sqlite {
@@ -95,7 +119,10 @@ impl Sqlite {
     ) -> Result<T> {
         self.still_open()?;
         let house = Arc::clone(&self.house);
-        self.doors.writer.write(move |write| work(write, &house)).await
+        self.doors
+            .writer
+            .write(move |write| work(write, &house))
+            .await
     }
 
     async fn read<T: Send + 'static>(
@@ -106,49 +133,81 @@ impl Sqlite {
         let house = Arc::clone(&self.house);
         match &self.doors.readers {
             Some(readers) => readers.read(move |conn| work(conn, &house)).await,
-            None => self.doors.writer.write(move |write| work(write.conn, &house)).await,
+            None => {
+                self.doors
+                    .writer
+                    .write(move |write| work(write.conn, &house))
+                    .await
+            }
         }
     }
 
     fn still_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
+        if self.closed.load(Ordering::Acquire) {
+            Err(StoreError::Closed)
+        } else {
+            Ok(())
+        }
     }
 }
 
 #[async_trait]
 impl Store for Sqlite {
     async fn accept(&self, order: AcceptOrder) -> Result<Acceptance> {
-        self.write(move |write, house| accept::accept(write, house, order)).await
+        self.write(move |write, house| accept::accept(write, house, order))
+            .await
     }
 
     async fn apply(&self, order: ApplyOrder) -> Result<Applied> {
-        self.write(move |write, house| path::apply(write, house, order)).await
+        self.write(move |write, house| path::apply(write, house, order))
+            .await
     }
 
     async fn claim_due(&self, order: ClaimOrder) -> Result<Claimed> {
-        self.write(move |write, house| claim::claim_due(write, house, &order)).await
+        self.write(move |write, house| claim::claim_due(write, house, &order))
+            .await
     }
 
     async fn next_wake(&self) -> Result<Option<Timestamp>> {
         self.read(|conn, _| claim::next_wake(conn)).await
     }
 
-    async fn renew(&self, node: &NodeId, until: Timestamp, claims: Vec<HeldClaim>) -> Result<Vec<HeldClaim>> {
+    async fn renew(
+        &self,
+        node: &NodeId,
+        until: Timestamp,
+        claims: Vec<HeldClaim>,
+    ) -> Result<Vec<HeldClaim>> {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
         let node = node.clone();
-        self.write(move |write, _| claim::renew(write.conn, &node, until, claims)).await
+        self.write(move |write, _| claim::renew(write.conn, &node, until, claims))
+            .await
     }
 
-    async fn take_lapsed(&self, node: &NodeId, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Lapsed>> {
+    async fn take_lapsed(
+        &self,
+        node: &NodeId,
+        now: Timestamp,
+        lease: Duration,
+        limit: usize,
+    ) -> Result<Vec<Lapsed>> {
         let node = node.clone();
-        self.write(move |write, house| claim::take_lapsed(write, house, &node, now, lease, limit)).await
+        self.write(move |write, house| claim::take_lapsed(write, house, &node, now, lease, limit))
+            .await
     }
 
-    async fn note_legs(&self, tenant: &TenantId, attempt: AttemptId, fence: u64, legs: serde_json::Value) -> Result<()> {
+    async fn note_legs(
+        &self,
+        tenant: &TenantId,
+        attempt: AttemptId,
+        fence: u64,
+        legs: serde_json::Value,
+    ) -> Result<()> {
         let tenant = tenant.clone();
-        self.write(move |write, _| path::note_legs(write.conn, &tenant, attempt, fence, &legs)).await
+        self.write(move |write, _| path::note_legs(write.conn, &tenant, attempt, fence, &legs))
+            .await
     }
 
     async fn prune(&self, now: Timestamp) -> Result<u64> {
@@ -156,7 +215,8 @@ impl Store for Sqlite {
         for _ in 0..PRUNE_ROUNDS {
             let round = self
                 .write(move |write, _| {
-                    Ok(idempotency::prune(write.conn, now, PRUNED)? + bodies::prune(write.conn, now, PRUNED / 50)?)
+                    Ok(idempotency::prune(write.conn, now, PRUNED)?
+                        + bodies::prune(write.conn, now, PRUNED / 50)?)
                 })
                 .await?;
             gone += round;
@@ -173,74 +233,121 @@ impl Store for Sqlite {
 
     async fn callback(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<Callback>> {
         let tenant = tenant.clone();
-        self.read(move |conn, _| rows::read_callback(conn, &tenant, id)).await
+        self.read(move |conn, _| rows::read_callback(conn, &tenant, id))
+            .await
     }
 
     async fn callbacks(&self, query: CallbackQuery) -> Result<Page<Callback>> {
-        self.read(move |conn, _| reads::callbacks(conn, &query)).await
+        self.read(move |conn, _| reads::callbacks(conn, &query))
+            .await
     }
 
     async fn attempts(&self, tenant: &TenantId, callback: InteractionId) -> Result<Vec<Attempt>> {
         let tenant = tenant.clone();
-        self.read(move |conn, _| rows::read_attempts(conn, &tenant, callback)).await
+        self.read(move |conn, _| rows::read_attempts(conn, &tenant, callback))
+            .await
     }
 
-    async fn events(&self, tenant: &TenantId, callback: InteractionId, after: u32, limit: usize) -> Result<Vec<Event>> {
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        callback: InteractionId,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
         let tenant = tenant.clone();
-        self.read(move |conn, _| reads::events(conn, &tenant, callback, after, limit)).await
+        self.read(move |conn, _| reads::events(conn, &tenant, callback, after, limit))
+            .await
     }
 
-    async fn events_after(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>> {
+    async fn events_after(
+        &self,
+        tenant: &TenantId,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
         let tenant = tenant.clone();
-        self.read(move |conn, _| reads::events_after(conn, &tenant, after, limit)).await
+        self.read(move |conn, _| reads::events_after(conn, &tenant, after, limit))
+            .await
     }
 
     async fn last_event(&self) -> Result<i64> {
         self.read(|conn, _| reads::last_event(conn)).await
     }
 
-    async fn guard_now(&self, tenant: &TenantId, callback: InteractionId, now: Timestamp) -> Result<Option<GuardAnswer>> {
+    async fn guard_now(
+        &self,
+        tenant: &TenantId,
+        callback: InteractionId,
+        now: Timestamp,
+    ) -> Result<Option<GuardAnswer>> {
         let tenant = tenant.clone();
-        self.read(move |conn, house| reads::guard_now(conn, house, &tenant, callback, now)).await
+        self.read(move |conn, house| reads::guard_now(conn, house, &tenant, callback, now))
+            .await
     }
 
     async fn record(&self, order: RecordOrder) -> Result<Interaction> {
-        self.write(move |write, house| record::record(write, house, order)).await
+        self.write(move |write, house| record::record(write, house, order))
+            .await
     }
 
-    async fn interaction(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<AnyInteraction>> {
+    async fn interaction(
+        &self,
+        tenant: &TenantId,
+        id: InteractionId,
+    ) -> Result<Option<AnyInteraction>> {
         let tenant = tenant.clone();
-        self.read(move |conn, _| record::read_any(conn, &tenant, id)).await
+        self.read(move |conn, _| record::read_any(conn, &tenant, id))
+            .await
     }
 
     async fn interactions(&self, query: InteractionQuery) -> Result<Page<AnyInteraction>> {
-        self.read(move |conn, _| reads::interactions(conn, &query)).await
+        self.read(move |conn, _| reads::interactions(conn, &query))
+            .await
     }
 
-    async fn append_body(&self, upload: Uuid, index: u32, bytes: Vec<u8>, now: Timestamp) -> Result<()> {
-        self.write(move |write, _| bodies::append(write.conn, upload, index, &bytes, now)).await
+    async fn append_body(
+        &self,
+        upload: Uuid,
+        index: u32,
+        bytes: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write(move |write, _| bodies::append(write.conn, upload, index, &bytes, now))
+            .await
     }
 
     async fn finish_body(&self, order: BodyOrder) -> Result<AnyInteraction> {
-        self.write(move |write, house| bodies::finish(write, house, order)).await
+        self.write(move |write, house| bodies::finish(write, house, order))
+            .await
     }
 
     async fn drop_body(&self, upload: Uuid) -> Result<()> {
-        self.write(move |write, _| bodies::abandon(write.conn, upload)).await
+        self.write(move |write, _| bodies::abandon(write.conn, upload))
+            .await
     }
 
-    async fn read_body(&self, tenant: &TenantId, id: InteractionId, kind: BodyKind, index: u32) -> Result<Option<Vec<u8>>> {
+    async fn read_body(
+        &self,
+        tenant: &TenantId,
+        id: InteractionId,
+        kind: BodyKind,
+        index: u32,
+    ) -> Result<Option<Vec<u8>>> {
         let tenant = tenant.clone();
-        self.read(move |conn, _| bodies::read_chunk(conn, &tenant, id, kind, index)).await
+        self.read(move |conn, _| bodies::read_chunk(conn, &tenant, id, kind, index))
+            .await
     }
 
     async fn put_queue(&self, queue: Queue, expected: Option<u64>) -> Result<Queue> {
-        self.write(move |write, _| queues::put(write, queue, expected)).await
+        self.write(move |write, _| queues::put(write, queue, expected))
+            .await
     }
 
     async fn queue(&self, tenant: &TenantId, id: &QueueId) -> Result<Option<Queue>> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.read(move |conn, _| queues::read(conn, &tenant, &id)).await
+        self.read(move |conn, _| queues::read(conn, &tenant, &id))
+            .await
     }
 
     async fn queues(&self, tenant: &TenantId) -> Result<Vec<Queue>> {
@@ -250,16 +357,19 @@ impl Store for Sqlite {
 
     async fn queue_counts(&self, tenant: &TenantId, id: &QueueId) -> Result<Vec<(String, u64)>> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.read(move |conn, _| queues::counts(conn, &tenant, &id)).await
+        self.read(move |conn, _| queues::counts(conn, &tenant, &id))
+            .await
     }
 
     async fn put_agent(&self, agent: Agent, expected: Option<u64>) -> Result<Agent> {
-        self.write(move |write, _| agents::put(write, agent, expected)).await
+        self.write(move |write, _| agents::put(write, agent, expected))
+            .await
     }
 
     async fn agent(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>> {
         let tenant = tenant.clone();
-        self.read(move |conn, _| agents::read(conn, &tenant, id)).await
+        self.read(move |conn, _| agents::read(conn, &tenant, id))
+            .await
     }
 
     async fn agents(&self, tenant: &TenantId) -> Result<Vec<Agent>> {
@@ -267,36 +377,53 @@ impl Store for Sqlite {
         self.read(move |conn, _| agents::list(conn, &tenant)).await
     }
 
-    async fn set_presence(&self, tenant: &TenantId, id: AgentId, presence: Presence, now: Timestamp) -> Result<Agent> {
+    async fn set_presence(
+        &self,
+        tenant: &TenantId,
+        id: AgentId,
+        presence: Presence,
+        now: Timestamp,
+    ) -> Result<Agent> {
         let tenant = tenant.clone();
-        self.write(move |write, _| agents::set_presence(write, &tenant, id, presence, now)).await
+        self.write(move |write, _| agents::set_presence(write, &tenant, id, presence, now))
+            .await
     }
 
     async fn remove_agent(&self, tenant: &TenantId, id: AgentId) -> Result<bool> {
         let tenant = tenant.clone();
-        self.write(move |write, _| agents::remove(write, &tenant, id)).await
+        self.write(move |write, _| agents::remove(write, &tenant, id))
+            .await
     }
 
     async fn customer(&self, tenant: &TenantId, id: &CustomerId) -> Result<Option<Customer>> {
         let (tenant, id) = (tenant.clone(), id.clone());
-        self.read(move |conn, _| customers::read_customer(conn, &tenant, &id)).await
+        self.read(move |conn, _| customers::read_customer(conn, &tenant, &id))
+            .await
     }
 
-    async fn customer_by_contact(&self, tenant: &TenantId, contact: &str) -> Result<Option<Customer>> {
+    async fn customer_by_contact(
+        &self,
+        tenant: &TenantId,
+        contact: &str,
+    ) -> Result<Option<Customer>> {
         let (tenant, contact) = (tenant.clone(), contact.to_owned());
-        self.read(move |conn, _| customers::by_contact(conn, &tenant, &contact)).await
+        self.read(move |conn, _| customers::by_contact(conn, &tenant, &contact))
+            .await
     }
 
     async fn customers(&self, query: CustomerQuery) -> Result<Page<Customer>> {
-        self.read(move |conn, _| customers::list(conn, &query)).await
+        self.read(move |conn, _| customers::list(conn, &query))
+            .await
     }
 
     async fn put_customer(&self, customer: Customer, expected: Option<u64>) -> Result<Customer> {
-        self.write(move |write, _| customers::put(write, customer, expected)).await
+        self.write(move |write, _| customers::put(write, customer, expected))
+            .await
     }
 
     async fn put_key(&self, key: ApiKey) -> Result<()> {
-        self.write(move |write, _| keys::put(write.conn, &key)).await
+        self.write(move |write, _| keys::put(write.conn, &key))
+            .await
     }
 
     async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
@@ -309,13 +436,22 @@ impl Store for Sqlite {
     }
 
     async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool> {
-        self.write(move |write, _| keys::revoke(write.conn, id, now)).await
+        self.write(move |write, _| keys::revoke(write.conn, id, now))
+            .await
     }
 
     async fn ping(&self) -> Result<()> {
-        self.read(|conn, _| Ok(conn.prepare_cached("SELECT beats FROM pulse")?.query_row([], |_| Ok(()))?)).await?;
+        self.read(|conn, _| {
+            Ok(conn
+                .prepare_cached("SELECT beats FROM pulse")?
+                .query_row([], |_| Ok(()))?)
+        })
+        .await?;
         self.write(|write, _| {
-            write.conn.prepare_cached("UPDATE pulse SET beats = beats + 1 WHERE one = 1")?.execute(params![])?;
+            write
+                .conn
+                .prepare_cached("UPDATE pulse SET beats = beats + 1 WHERE one = 1")?
+                .execute(params![])?;
             Ok(())
         })
         .await

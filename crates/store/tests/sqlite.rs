@@ -13,14 +13,22 @@ use std::sync::Arc;
 use town::*;
 
 fn path(town: &Town) -> PathBuf {
-    town.folder.as_ref().expect("a folder").path().join("ringback.db")
+    town.folder
+        .as_ref()
+        .expect("a folder")
+        .path()
+        .join("ringback.db")
 }
 
 /// Edits the file behind the store's back, triggers off, as somebody with rights to it could.
 fn edit(town: &Town, sql: &str) {
     let conn = Connection::open(path(town)).unwrap();
-    conn.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    conn.execute_batch("PRAGMA foreign_keys = OFF; DROP TRIGGER events_stay; DROP TRIGGER events_unchanged;").unwrap();
+    conn.busy_timeout(std::time::Duration::from_secs(10))
+        .unwrap();
+    conn.execute_batch(
+        "PRAGMA foreign_keys = OFF; DROP TRIGGER events_stay; DROP TRIGGER events_unchanged;",
+    )
+    .unwrap();
     conn.execute_batch(sql).unwrap();
 }
 
@@ -37,7 +45,7 @@ async fn storied() -> Town {
     let town = sqlite_file().await;
     town.staffed().await;
     town.book("billing", voice(1), monday()).await;
-    let dialling = town.into_call(later(1)).await;
+    let dialling = town.call(later(1)).await;
     town.settle(&dialling, reached(), later(60)).await;
     town.is_healthy().await;
     town
@@ -46,28 +54,67 @@ async fn storied() -> Town {
 #[tokio::test]
 async fn tampering_is_found() {
     let table = [
-        ("UPDATE events SET detail = json_set(detail, '$.queue', 'other') WHERE number = 1", "event 1 of"),
-        ("UPDATE events SET at = at + 60000 WHERE number = 3", "event 3 of"),
-        ("UPDATE events SET actor = 'agent:9' WHERE number = 2", "event 2 of"),
-        ("UPDATE events SET kind = 'cancelled' WHERE number = 2", "event 2 of"),
-        ("UPDATE events SET personal = '{\"customer_number\":\"+12127360009\"}' WHERE number = 1", "personal part of event 1"),
+        (
+            "UPDATE events SET detail = json_set(detail, '$.queue', 'other') WHERE number = 1",
+            "event 1 of",
+        ),
+        (
+            "UPDATE events SET at = at + 60000 WHERE number = 3",
+            "event 3 of",
+        ),
+        (
+            "UPDATE events SET actor = 'agent:9' WHERE number = 2",
+            "event 2 of",
+        ),
+        (
+            "UPDATE events SET kind = 'cancelled' WHERE number = 2",
+            "event 2 of",
+        ),
+        (
+            "UPDATE events SET personal = '{\"customer_number\":\"+12127360009\"}' WHERE number = 1",
+            "personal part of event 1",
+        ),
         ("DELETE FROM events WHERE number = 2", "number 2 is missing"),
-        ("DELETE FROM events WHERE number = (SELECT max(number) FROM events)", "does not end where"),
+        (
+            "DELETE FROM events WHERE number = (SELECT max(number) FROM events)",
+            "does not end where",
+        ),
         ("DELETE FROM events", "0 are there"),
         ("DELETE FROM attempts", "placed 1 attempts, 0 are there"),
-        ("UPDATE attempts SET ended_at = NULL, outcome = NULL, verdict = NULL, counted = 0", "never ended"),
-        ("UPDATE callbacks SET fence = fence + 1", "are not those of its document"),
-        ("UPDATE callbacks SET doc = json_set(doc, '$.last_hash', 'x')", "does not end where"),
-        ("UPDATE callbacks SET doc = json_set(doc, '$.contacts', json('[]'))", "no contact"),
-        ("UPDATE agents SET engaged = NULL", "disagree about what is in hand"),
+        (
+            "UPDATE attempts SET ended_at = NULL, outcome = NULL, verdict = NULL, counted = 0",
+            "never ended",
+        ),
+        (
+            "UPDATE callbacks SET fence = fence + 1",
+            "are not those of its document",
+        ),
+        (
+            "UPDATE callbacks SET doc = json_set(doc, '$.last_hash', 'x')",
+            "does not end where",
+        ),
+        (
+            "UPDATE callbacks SET doc = json_set(doc, '$.contacts', json('[]'))",
+            "no contact",
+        ),
+        (
+            "UPDATE agents SET engaged = NULL",
+            "disagree about what is in hand",
+        ),
         ("DELETE FROM interactions", "points at nothing"),
     ];
     for (sql, told) in table {
         let town = storied().await;
         edit(&town, sql);
         let faults = faults(&town).await;
-        assert!(faults.iter().any(|fault| fault.contains(told)), "{sql}: {faults:?}");
-        assert!(!faults.join(" ").contains(&number(1)), "{sql}: a number was told");
+        assert!(
+            faults.iter().any(|fault| fault.contains(told)),
+            "{sql}: {faults:?}"
+        );
+        assert!(
+            !faults.join(" ").contains(&number(1)),
+            "{sql}: a number was told"
+        );
     }
 }
 
@@ -75,8 +122,11 @@ async fn tampering_is_found() {
 async fn a_blanked_personal_part_leaves_the_chain_whole() {
     let town = storied().await;
     let conn = Connection::open(path(&town)).unwrap();
-    conn.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    let erased = conn.execute("UPDATE events SET personal = NULL, salt = NULL", []).unwrap();
+    conn.busy_timeout(std::time::Duration::from_secs(10))
+        .unwrap();
+    let erased = conn
+        .execute("UPDATE events SET personal = NULL, salt = NULL", [])
+        .unwrap();
     assert!(erased > 0);
     town.is_healthy().await;
 }
@@ -85,8 +135,13 @@ async fn a_blanked_personal_part_leaves_the_chain_whole() {
 async fn events_cannot_be_changed_by_a_slip() {
     let town = storied().await;
     let conn = Connection::open(path(&town)).unwrap();
-    conn.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    for sql in ["DELETE FROM events", "UPDATE events SET detail = '{}'", "UPDATE events SET personal = '1', salt = '2'"] {
+    conn.busy_timeout(std::time::Duration::from_secs(10))
+        .unwrap();
+    for sql in [
+        "DELETE FROM events",
+        "UPDATE events SET detail = '{}'",
+        "UPDATE events SET personal = '1', salt = '2'",
+    ] {
         assert!(conn.execute(sql, []).is_err(), "{sql}");
     }
     town.is_healthy().await;
@@ -99,11 +154,29 @@ async fn a_damaged_row_does_not_stop_the_clock() {
     let broken = town.book("billing", voice(1), monday()).await;
     let whole = town.book("billing", voice(2), later(1)).await;
     let id = hex::encode(broken.interaction.id.0.as_bytes());
-    edit(&town, &format!("UPDATE callbacks SET doc = json_set(doc, '$.priority', 'high') WHERE hex(id) = upper('{id}')"));
-    assert_eq!(town.claim_one(later(2)).await.interaction.id, whole.interaction.id);
-    assert!(town.store.next_wake().await.unwrap() > Some(later(2)), "it is set aside, not spun on");
+    edit(
+        &town,
+        &format!(
+            "UPDATE callbacks SET doc = json_set(doc, '$.priority', 'high') WHERE hex(id) = upper('{id}')"
+        ),
+    );
+    assert_eq!(
+        town.claim_one(later(2)).await.interaction.id,
+        whole.interaction.id
+    );
+    assert!(
+        town.store.next_wake().await.unwrap() > Some(later(2)),
+        "it is set aside, not spun on"
+    );
     let read = town.store.callback(&tenant(), broken.interaction.id).await;
-    assert!(matches!(read, Err(StoreError::Damaged { table: "callbacks", column: "doc", .. })));
+    assert!(matches!(
+        read,
+        Err(StoreError::Damaged {
+            table: "callbacks",
+            column: "doc",
+            ..
+        })
+    ));
 }
 
 #[tokio::test]
@@ -111,21 +184,33 @@ async fn rules_that_cannot_be_read_hold() {
     let town = sqlite_file().await;
     town.staffed().await;
     let booked = town.book("billing", voice(1), monday()).await;
-    edit(&town, "UPDATE queues SET doc = json_set(doc, '$.rules.hours.opening_hours', 'when it suits')");
+    edit(
+        &town,
+        "UPDATE queues SET doc = json_set(doc, '$.rules.hours.opening_hours', 'when it suits')",
+    );
     assert!(town.claim("one", later(1)).await.callbacks.is_empty());
-    let State::Scheduled { reason, .. } = town.get(&booked).await.state else { panic!("on the timer") };
+    let State::Scheduled { reason, .. } = town.get(&booked).await.state else {
+        panic!("on the timer")
+    };
     assert_eq!(format!("{reason:?}"), "Held(RulesUnreadable)");
     edit_again(&town, "UPDATE queues SET doc = '{}'");
     assert!(town.claim("one", later(600)).await.callbacks.is_empty());
-    assert!(!town.get(&booked).await.state.is_ended(), "it waits for a readable rule");
+    assert!(
+        !town.get(&booked).await.state.is_ended(),
+        "it waits for a readable rule"
+    );
     // Writing the queue anew mends it.
     town.queue("billing", rules(json!({}))).await;
-    assert_eq!(town.claim_one(later(1200)).await.interaction.id, booked.interaction.id);
+    assert_eq!(
+        town.claim_one(later(1200)).await.interaction.id,
+        booked.interaction.id
+    );
 }
 
 fn edit_again(town: &Town, sql: &str) {
     let conn = Connection::open(path(town)).unwrap();
-    conn.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    conn.busy_timeout(std::time::Duration::from_secs(10))
+        .unwrap();
     conn.execute_batch(sql).unwrap();
 }
 
@@ -160,16 +245,29 @@ async fn what_cannot_be_opened_says_why() {
         Err(other) => panic!("a reason, not {other}"),
         Ok(_) => panic!("{url} was opened"),
     };
-    let nowhere = format!("sqlite:{}", folder.path().join("no/such/folder/ringback.db").display());
+    let nowhere = format!(
+        "sqlite:{}",
+        folder.path().join("no/such/folder/ringback.db").display()
+    );
     assert!(refused(nowhere).await.contains("cannot be created"));
     assert!(refused("oracle:thing".to_owned()).await.contains("sqlite:"));
     let theirs = folder.path().join("theirs.db");
-    Connection::open(&theirs).unwrap().execute_batch("CREATE TABLE photos (x)").unwrap();
-    assert!(refused(format!("sqlite:{}", theirs.display())).await.contains("another program"));
+    Connection::open(&theirs)
+        .unwrap()
+        .execute_batch("CREATE TABLE photos (x)")
+        .unwrap();
+    assert!(
+        refused(format!("sqlite:{}", theirs.display()))
+            .await
+            .contains("another program")
+    );
     let newer = folder.path().join("newer.db");
     let url = format!("sqlite:{}", newer.display());
     open(&url).await.unwrap().close().await;
-    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    Connection::open(&newer)
+        .unwrap()
+        .pragma_update(None, "user_version", 999)
+        .unwrap();
     assert!(refused(url).await.contains("newer program"));
 }
 
@@ -204,7 +302,13 @@ async fn hot_questions_use_their_indexes() {
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap();
-        assert!(plan.iter().any(|line| line.contains(index)), "{sql}: {plan:?}");
-        assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+        assert!(
+            plan.iter().any(|line| line.contains(index)),
+            "{sql}: {plan:?}"
+        );
+        assert!(
+            !plan.iter().any(|line| line.contains("TEMP B-TREE")),
+            "{sql}: {plan:?}"
+        );
     }
 }

@@ -3,12 +3,12 @@
 use super::gather;
 use super::idempotency;
 use super::path::{carry_out, conflict, write_step};
-use super::record::{family, Family};
+use super::record::{Family, family};
 use super::rows;
 use super::writer::Write;
 use super::{House, bodies, customers};
-use crate::{AcceptOrder, Acceptance, Result, StoreError};
 use crate::facts::Gathered;
+use crate::{AcceptOrder, Acceptance, Result, StoreError};
 use jiff::Timestamp;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Actor;
@@ -18,19 +18,40 @@ use ringback_callbacks::problem::Problems;
 use ringback_callbacks::request::NewCallback;
 use rusqlite::Connection;
 
-pub(super) fn accept(write: &mut Write<'_>, house: &House, order: AcceptOrder) -> Result<Acceptance> {
-    let AcceptOrder { tenant, id, mut new, actor, now, idempotent, dry_run } = order;
+pub(super) fn accept(
+    write: &mut Write<'_>,
+    house: &House,
+    order: AcceptOrder,
+) -> Result<Acceptance> {
+    let AcceptOrder {
+        tenant,
+        id,
+        mut new,
+        actor,
+        now,
+        idempotent,
+        dry_run,
+    } = order;
     let conn = write.conn;
-    if let (Some(asked), false) = (&idempotent, dry_run) {
-        if let Some(answer) = idempotency::seen(conn, &tenant, asked, now)? {
-            return Ok(Acceptance::Repeated(answer));
-        }
+    if let (Some(asked), false) = (&idempotent, dry_run)
+        && let Some(answer) = idempotency::seen(conn, &tenant, asked, now)?
+    {
+        return Ok(Acceptance::Repeated(answer));
     }
     let Some(first) = new.contacts.first() else {
-        return Err(Refusal::Invalid(Problems::one("contacts", "required", "must name at least one contact")).into());
+        return Err(Refusal::Invalid(Problems::one(
+            "contacts",
+            "required",
+            "must name at least one contact",
+        ))
+        .into());
     };
     if rows::is_known(conn, &tenant, id)? {
-        return Err(conflict("interaction_id", "exists", "an interaction of this id exists already"));
+        return Err(conflict(
+            "interaction_id",
+            "exists",
+            "an interaction of this id exists already",
+        ));
     }
     let Family { thread } = family(conn, &tenant, new.parent, new.thread.take())?;
     new.thread = thread;
@@ -41,10 +62,25 @@ pub(super) fn accept(write: &mut Write<'_>, house: &House, order: AcceptOrder) -
     let customer_id = customer.id.clone();
     let mut asked_for = customer;
     gather::forbid_by_contact(conn, &mut asked_for, &first.contact)?;
-    let facts = Gathered { queue, customer: asked_for, number, jitter: house.chance.unit() };
+    let facts = Gathered {
+        queue,
+        customer: asked_for,
+        number,
+        jitter: house.chance.unit(),
+    };
     let replaces = new.replaces;
-    let Accepted { step, bodies: contents } =
-        lifecycle::accept(tenant.clone(), id, customer_id, new, &actor, &facts.lend(), now)?;
+    let Accepted {
+        step,
+        bodies: contents,
+    } = lifecycle::accept(
+        tenant.clone(),
+        id,
+        customer_id,
+        new,
+        &actor,
+        &facts.lend(),
+        now,
+    )?;
     let callback = write_step(write, house, None, step, now)?;
     bodies::store_small(write.conn, house, &tenant, id, &contents, now)?;
     if let Some(old) = replaces {
@@ -84,7 +120,10 @@ fn find_or_make(
     let is_new = found.is_none();
     let mut customer = found.unwrap_or_else(|| Customer {
         tenant: tenant.clone(),
-        id: new.customer.clone().unwrap_or_else(|| house.chance.customer_id()),
+        id: new
+            .customer
+            .clone()
+            .unwrap_or_else(|| house.chance.customer_id()),
         name: None,
         contacts: Vec::new(),
         time_zone: None,
@@ -99,7 +138,13 @@ fn find_or_make(
     }
     if is_new {
         // Contacts point at their customer, so the customer is written before them.
-        customers::write_customer(conn, &Customer { revision: 1, ..customer.clone() })?;
+        customers::write_customer(
+            conn,
+            &Customer {
+                revision: 1,
+                ..customer.clone()
+            },
+        )?;
     }
     changed |= customers::learn_contacts(conn, &mut customer, contacts())?;
     if changed {

@@ -18,7 +18,8 @@ const LISTED: i64 = 10_000;
 /// Queues of one agent at most.
 const QUEUES: usize = 1_000;
 
-const AGENT: &str = "tenant, id, name, dn, route, presence, auto_accept, engaged, idle_since, revision";
+const AGENT: &str =
+    "tenant, id, name, dn, route, presence, auto_accept, engaged, idle_since, revision";
 
 /// Creates or changes an agent. What they are doing (presence, engaged, idle since) is not configuration:
 /// once the agent exists it stays as it is.
@@ -30,7 +31,11 @@ pub(super) fn put(write: &mut Write<'_>, mut agent: Agent, expected: Option<u64>
         return Err(StoreError::RevisionConflict { current });
     }
     if agent.queues.len() > QUEUES {
-        return Err(conflict("queues", "length", "an agent serves at most 1000 queues"));
+        return Err(conflict(
+            "queues",
+            "length",
+            "an agent serves at most 1000 queues",
+        ));
     }
     match stored {
         Some(stored) => {
@@ -68,17 +73,26 @@ pub(super) fn put(write: &mut Write<'_>, mut agent: Agent, expected: Option<u64>
         int(agent.revision),
     ])?;
     write_queues(conn, &agent)?;
-    write.signals.push(Signal::Agent { tenant: agent.tenant.clone(), id: agent.id });
+    write.signals.push(Signal::Agent {
+        tenant: agent.tenant.clone(),
+        id: agent.id,
+    });
     Ok(agent)
 }
 
 fn write_queues(conn: &Connection, agent: &Agent) -> Result<()> {
     conn.prepare_cached("DELETE FROM agent_queues WHERE tenant = ?1 AND agent = ?2")?
         .execute(params![agent.tenant.as_str(), agent.id.0])?;
-    let mut insert = conn
-        .prepare_cached("INSERT INTO agent_queues (tenant, agent, queue, position) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO agent_queues (tenant, agent, queue, position) VALUES (?1, ?2, ?3, ?4)",
+    )?;
     for (position, queue) in agent.queues.iter().enumerate() {
-        insert.execute(params![agent.tenant.as_str(), agent.id.0, queue.as_str(), int(position as u64)])?;
+        insert.execute(params![
+            agent.tenant.as_str(),
+            agent.id.0,
+            queue.as_str(),
+            int(position as u64)
+        ])?;
     }
     Ok(())
 }
@@ -152,13 +166,18 @@ pub(super) fn set_presence(
         )?
         .execute(params![tenant.as_str(), id.0, presence.name(), ms(now)])?;
     let agent = read(write.conn, tenant, id)?.ok_or(StoreError::NotFound("agent"))?;
-    write.signals.push(Signal::Agent { tenant: tenant.clone(), id });
+    write.signals.push(Signal::Agent {
+        tenant: tenant.clone(),
+        id,
+    });
     Ok(agent)
 }
 
 pub(super) fn remove(write: &mut Write<'_>, tenant: &TenantId, id: AgentId) -> Result<bool> {
     let conn = write.conn;
-    let Some(agent) = read(conn, tenant, id)? else { return Ok(false) };
+    let Some(agent) = read(conn, tenant, id)? else {
+        return Ok(false);
+    };
     if agent.engaged.is_some() {
         return Err(StoreError::Conflict {
             field: None,
@@ -180,14 +199,24 @@ pub(super) fn remove(write: &mut Write<'_>, tenant: &TenantId, id: AgentId) -> R
         .execute(params![tenant.as_str(), id.0])?;
     conn.prepare_cached("DELETE FROM agents WHERE tenant = ?1 AND id = ?2")?
         .execute(params![tenant.as_str(), id.0])?;
-    write.signals.push(Signal::Agent { tenant: tenant.clone(), id });
+    write.signals.push(Signal::Agent {
+        tenant: tenant.clone(),
+        id,
+    });
     Ok(true)
 }
 
 /// Puts a callback in an agent's empty hands.
-pub(super) fn engage(conn: &Connection, tenant: &TenantId, id: AgentId, callback: InteractionId) -> Result<()> {
+pub(super) fn engage(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: AgentId,
+    callback: InteractionId,
+) -> Result<()> {
     let filled = conn
-        .prepare_cached("UPDATE agents SET engaged = ?3 WHERE tenant = ?1 AND id = ?2 AND engaged IS NULL")?
+        .prepare_cached(
+            "UPDATE agents SET engaged = ?3 WHERE tenant = ?1 AND id = ?2 AND engaged IS NULL",
+        )?
         .execute(params![tenant.as_str(), id.0, blob(&callback.0)])?;
     if filled == 1 {
         return Ok(());
@@ -197,7 +226,11 @@ pub(super) fn engage(conn: &Connection, tenant: &TenantId, id: AgentId, callback
     } else {
         ("agent_gone", "there is no such agent")
     };
-    Err(StoreError::Conflict { field: None, code, detail: detail.to_owned() })
+    Err(StoreError::Conflict {
+        field: None,
+        code,
+        detail: detail.to_owned(),
+    })
 }
 
 /// Empties the agent's hands; from now on they are idle.
@@ -217,8 +250,10 @@ pub(super) fn free(
 
 /// Who did not answer is away; who said busy or offline meanwhile stays that.
 pub(super) fn set_away(conn: &Connection, tenant: &TenantId, id: AgentId) -> Result<()> {
-    conn.prepare_cached("UPDATE agents SET presence = 'away' WHERE tenant = ?1 AND id = ?2 AND presence = 'ready'")?
-        .execute(params![tenant.as_str(), id.0])?;
+    conn.prepare_cached(
+        "UPDATE agents SET presence = 'away' WHERE tenant = ?1 AND id = ?2 AND presence = 'ready'",
+    )?
+    .execute(params![tenant.as_str(), id.0])?;
     Ok(())
 }
 
@@ -227,8 +262,9 @@ fn agent_of(conn: &Connection, row: &Row<'_>) -> Result<Agent> {
     let id: i64 = row.get(1)?;
     let presence: String = row.get(5)?;
     let engaged: Option<Vec<u8>> = row.get(7)?;
-    let mut statement =
-        conn.prepare_cached("SELECT queue FROM agent_queues WHERE tenant = ?1 AND agent = ?2 ORDER BY position")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT queue FROM agent_queues WHERE tenant = ?1 AND agent = ?2 ORDER BY position",
+    )?;
     let names = statement
         .query_map(params![tenant.as_str(), id], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<String>>>()?;
@@ -237,8 +273,12 @@ fn agent_of(conn: &Connection, row: &Row<'_>) -> Result<Agent> {
         name: row.get(2)?,
         dn: row.get(3)?,
         route: row.get(4)?,
-        queues: names.iter().map(|name| super::queues::queue_id(name)).collect::<Result<_>>()?,
-        presence: Presence::parse(&presence).ok_or_else(|| damaged("agents", "presence", "no such presence"))?,
+        queues: names
+            .iter()
+            .map(|name| super::queues::queue_id(name))
+            .collect::<Result<_>>()?,
+        presence: Presence::parse(&presence)
+            .ok_or_else(|| damaged("agents", "presence", "no such presence"))?,
         auto_accept: row.get(6)?,
         engaged: engaged
             .map(|bytes| Uuid::from_slice(&bytes).map(InteractionId))

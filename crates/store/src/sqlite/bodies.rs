@@ -24,7 +24,13 @@ struct Upload {
     finished: bool,
 }
 
-pub(super) fn append(conn: &Connection, upload: Uuid, index: u32, bytes: &[u8], now: Timestamp) -> Result<()> {
+pub(super) fn append(
+    conn: &Connection,
+    upload: Uuid,
+    index: u32,
+    bytes: &[u8],
+    now: Timestamp,
+) -> Result<()> {
     if bytes.len() > BODY_CHUNK {
         return Err(body_conflict("chunk_size", "a chunk has at most 256 KiB"));
     }
@@ -33,10 +39,20 @@ pub(super) fn append(conn: &Connection, upload: Uuid, index: u32, bytes: &[u8], 
         conn.prepare_cached("INSERT INTO uploads (id, touched_at, chunks, bytes, finished) VALUES (?1, ?2, 0, 0, 0)")?
             .execute(params![blob(&upload), ms(now)])?;
     }
-    let Upload { chunks, bytes: so_far, finished } =
-        known.unwrap_or(Upload { chunks: 0, bytes: 0, finished: false });
+    let Upload {
+        chunks,
+        bytes: so_far,
+        finished,
+    } = known.unwrap_or(Upload {
+        chunks: 0,
+        bytes: 0,
+        finished: false,
+    });
     if finished || chunks != i64::from(index) {
-        return Err(body_conflict("chunk_order", "chunks come one after the other, and none after the last"));
+        return Err(body_conflict(
+            "chunk_order",
+            "chunks come one after the other, and none after the last",
+        ));
     }
     let total = so_far + bytes.len() as u64;
     if total > BodyKind::MAX_SIZE {
@@ -44,13 +60,28 @@ pub(super) fn append(conn: &Connection, upload: Uuid, index: u32, bytes: &[u8], 
     }
     conn.prepare_cached("INSERT INTO body_chunks (upload, number, bytes) VALUES (?1, ?2, ?3)")?
         .execute(params![blob(&upload), index, bytes])?;
-    conn.prepare_cached("UPDATE uploads SET chunks = ?2, bytes = ?3, touched_at = ?4 WHERE id = ?1")?
-        .execute(params![blob(&upload), chunks + 1, int(total), ms(now)])?;
+    conn.prepare_cached(
+        "UPDATE uploads SET chunks = ?2, bytes = ?3, touched_at = ?4 WHERE id = ?1",
+    )?
+    .execute(params![blob(&upload), chunks + 1, int(total), ms(now)])?;
     Ok(())
 }
 
-pub(super) fn finish(write: &mut Write<'_>, house: &House, order: BodyOrder) -> Result<AnyInteraction> {
-    let BodyOrder { tenant, id, kind, mime, size, upload, actor, now } = order;
+pub(super) fn finish(
+    write: &mut Write<'_>,
+    house: &House,
+    order: BodyOrder,
+) -> Result<AnyInteraction> {
+    let BodyOrder {
+        tenant,
+        id,
+        kind,
+        mime,
+        size,
+        upload,
+        actor,
+        now,
+    } = order;
     let conn = write.conn;
     let found = record::read_any(conn, &tenant, id)?.ok_or(StoreError::NotFound("interaction"))?;
     let arrived = match read_upload(conn, upload)? {
@@ -72,7 +103,14 @@ pub(super) fn finish(write: &mut Write<'_>, house: &House, order: BodyOrder) -> 
     let info = BodyInfo { mime, size };
     match found {
         AnyInteraction::Callback(callback) => {
-            let after = carry_out(write, house, *callback, Command::StoreBody { kind, info }, &actor, now)?;
+            let after = carry_out(
+                write,
+                house,
+                *callback,
+                Command::StoreBody { kind, info },
+                &actor,
+                now,
+            )?;
             Ok(AnyInteraction::Callback(Box::new(after)))
         }
         AnyInteraction::Other(mut other) => {
@@ -98,7 +136,13 @@ pub(super) fn store_small(
         conn.prepare_cached("INSERT INTO uploads (id, touched_at, chunks, bytes, finished) VALUES (?1, ?2, 0, 0, 0)")?
             .execute(params![blob(&upload), ms(now)])?;
         for (index, chunk) in body.bytes.chunks(BODY_CHUNK).enumerate() {
-            append(conn, upload, u32::try_from(index).unwrap_or(u32::MAX), chunk, now)?;
+            append(
+                conn,
+                upload,
+                u32::try_from(index).unwrap_or(u32::MAX),
+                chunk,
+                now,
+            )?;
         }
         put_in_place(conn, tenant, id, body.kind, upload)?;
     }
@@ -106,17 +150,36 @@ pub(super) fn store_small(
 }
 
 /// Makes a finished upload the body; the bytes of the one before it are gone for good.
-fn put_in_place(conn: &Connection, tenant: &TenantId, id: InteractionId, kind: BodyKind, upload: Uuid) -> Result<()> {
-    conn.prepare_cached("UPDATE uploads SET finished = 1 WHERE id = ?1")?.execute([blob(&upload)])?;
+fn put_in_place(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: InteractionId,
+    kind: BodyKind,
+    upload: Uuid,
+) -> Result<()> {
+    conn.prepare_cached("UPDATE uploads SET finished = 1 WHERE id = ?1")?
+        .execute([blob(&upload)])?;
     let key = params![tenant.as_str(), blob(&id.0), kind.name()];
     let old: Option<Vec<u8>> = conn
-        .prepare_cached("SELECT upload FROM bodies WHERE tenant = ?1 AND interaction = ?2 AND kind = ?3")?
+        .prepare_cached(
+            "SELECT upload FROM bodies WHERE tenant = ?1 AND interaction = ?2 AND kind = ?3",
+        )?
         .query_row(key, |row| row.get(0))
         .optional()?;
-    conn.prepare_cached("INSERT OR REPLACE INTO bodies (tenant, interaction, kind, upload) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![tenant.as_str(), blob(&id.0), kind.name(), blob(&upload)])?;
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO bodies (tenant, interaction, kind, upload) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        tenant.as_str(),
+        blob(&id.0),
+        kind.name(),
+        blob(&upload)
+    ])?;
     if let Some(old) = old {
-        forget(conn, &Uuid::from_slice(&old).map_err(|_| damaged("bodies", "upload", "not 16 bytes"))?)?;
+        forget(
+            conn,
+            &Uuid::from_slice(&old).map_err(|_| damaged("bodies", "upload", "not 16 bytes"))?,
+        )?;
     }
     Ok(())
 }
@@ -142,7 +205,10 @@ pub(super) fn read_chunk(
              JOIN body_chunks ON body_chunks.upload = bodies.upload AND body_chunks.number = ?4
              WHERE bodies.tenant = ?1 AND bodies.interaction = ?2 AND bodies.kind = ?3",
         )?
-        .query_row(params![tenant.as_str(), blob(&id.0), kind.name(), index], |row| row.get(0))
+        .query_row(
+            params![tenant.as_str(), blob(&id.0), kind.name(), index],
+            |row| row.get(0),
+        )
         .optional()?;
     Ok(chunk)
 }
@@ -155,14 +221,19 @@ pub(super) fn prune(conn: &Connection, now: Timestamp, limit: usize) -> Result<u
         .query_map(params![before, int(limit as u64)], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for id in &broken {
-        forget(conn, &Uuid::from_slice(id).map_err(|_| damaged("uploads", "id", "not 16 bytes"))?)?;
+        forget(
+            conn,
+            &Uuid::from_slice(id).map_err(|_| damaged("uploads", "id", "not 16 bytes"))?,
+        )?;
     }
     Ok(broken.len() as u64)
 }
 
 fn forget(conn: &Connection, upload: &Uuid) -> Result<()> {
-    conn.prepare_cached("DELETE FROM body_chunks WHERE upload = ?1")?.execute([blob(upload)])?;
-    conn.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([blob(upload)])?;
+    conn.prepare_cached("DELETE FROM body_chunks WHERE upload = ?1")?
+        .execute([blob(upload)])?;
+    conn.prepare_cached("DELETE FROM uploads WHERE id = ?1")?
+        .execute([blob(upload)])?;
     Ok(())
 }
 
@@ -170,7 +241,11 @@ fn read_upload(conn: &Connection, upload: Uuid) -> Result<Option<Upload>> {
     let found = conn
         .prepare_cached("SELECT chunks, bytes, finished FROM uploads WHERE id = ?1")?
         .query_row([blob(&upload)], |row| {
-            Ok(Upload { chunks: row.get(0)?, bytes: count(row.get(1)?), finished: row.get(2)? })
+            Ok(Upload {
+                chunks: row.get(0)?,
+                bytes: count(row.get(1)?),
+                finished: row.get(2)?,
+            })
         })
         .optional()?;
     Ok(found)

@@ -1,25 +1,26 @@
-//! What the clock has made due, and who can be dialled with the seats that are free.
+//! What the clock has made due, and the leases under which nodes work on it.
 
+use super::House;
 use super::path::carry_out;
 use super::rows::{self, blob, int, ms, tenant_of, uuid};
+use super::seating::seat_waiting;
 use super::writer::Write;
-use super::{House, agents, gather, queues};
-use crate::seats::{FreeAgent, Roster, Seating, Waiting};
 use crate::{ClaimOrder, Claimed, HeldClaim, Lapsed, Result, StoreError, effects};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
-use ringback_callbacks::decide::choose_agent;
 use ringback_callbacks::event::Actor;
-use ringback_callbacks::ids::{AgentId, InteractionId, NodeId, OfferId, QueueId, TenantId};
+use ringback_callbacks::ids::{InteractionId, NodeId, TenantId};
 use ringback_callbacks::lifecycle::Command;
-use ringback_callbacks::state::{Claim, Target};
+use ringback_callbacks::state::Claim;
 use ringback_callbacks::wire_time::{self, plus};
-use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use rusqlite::{Connection, params};
 use std::time::Duration;
 
-pub(super) fn claim_due(write: &mut Write<'_>, house: &House, order: &ClaimOrder) -> Result<Claimed> {
+pub(super) fn claim_due(
+    write: &mut Write<'_>,
+    house: &House,
+    order: &ClaimOrder,
+) -> Result<Claimed> {
     let limit = order.limit.max(2);
     // Half for the clock, the rest for seats: a thousand wake-ups at once do not keep agents waiting.
     let due = tick_due(write, house, order.now, limit / 2)?;
@@ -43,12 +44,22 @@ pub(super) fn take_lapsed(
          UNION SELECT tenant, id FROM callbacks
              WHERE claim_until IS NOT NULL AND claim_node = ?2 AND claim_boot <> ?3
          LIMIT ?4",
-        params![ms(now), node.name, blob(&node.boot), int(limit.max(1) as u64)],
+        params![
+            ms(now),
+            node.name,
+            blob(&node.boot),
+            int(limit.max(1) as u64)
+        ],
     )?;
     let mut lapsed = Vec::new();
     for (tenant, id) in found {
-        let take = Command::TakeOver { node: node.clone(), lease };
-        let Some(callback) = step_one(write, house, &tenant, id, now, |_| Some(take))? else { continue };
+        let take = Command::TakeOver {
+            node: node.clone(),
+            lease,
+        };
+        let Some(callback) = step_one(write, house, &tenant, id, now, |_| Some(take))? else {
+            continue;
+        };
         let attempt = match effects::live_attempt(&callback.state) {
             Some(attempt) => rows::read_attempt(write.conn, &tenant, attempt)?,
             None => None,
@@ -72,14 +83,23 @@ pub(super) fn renew(
             lost.push(held);
             continue;
         };
-        let mine = before.state.claim().filter(|claim| claim.fence == held.fence && claim.node == *node);
+        let mine = before
+            .state
+            .claim()
+            .filter(|claim| claim.fence == held.fence && claim.node == *node);
         let Some(claim) = mine else {
             lost.push(held);
             continue;
         };
-        let longer = Claim { until: claim.until.max(until), ..claim.clone() };
+        let longer = Claim {
+            until: claim.until.max(until),
+            ..claim.clone()
+        };
         if let Some(state) = before.state.with_claim(longer) {
-            let after = Callback { state, ..before.clone() };
+            let after = Callback {
+                state,
+                ..before.clone()
+            };
             rows::write_callback(conn, Some(&before), &after)?;
         }
     }
@@ -98,7 +118,9 @@ pub(super) fn next_wake(conn: &Connection) -> Result<Option<Timestamp>> {
             (one, other) => one.or(other),
         };
     }
-    soonest.map(|at| rows::time(at, "callbacks", "wakes_at")).transpose()
+    soonest
+        .map(|at| rows::time(at, "callbacks", "wakes_at"))
+        .transpose()
 }
 
 // ── the clock ────────────────────────────────────────────────────────────────────────────────────
@@ -125,7 +147,7 @@ fn tick_due(write: &mut Write<'_>, house: &House, now: Timestamp, limit: usize) 
 
 /// One command on one of many callbacks: what is wrong with one must not undo the others. `None` if
 /// nothing could be done with it.
-fn step_one(
+pub(super) fn step_one(
     write: &mut Write<'_>,
     house: &House,
     tenant: &TenantId,
@@ -145,7 +167,9 @@ fn step_one(
         Err(fault) => fault,
     };
     match &fault {
-        StoreError::Busy | StoreError::Full | StoreError::Failed(_) | StoreError::Closed => return Err(fault),
+        StoreError::Busy | StoreError::Full | StoreError::Failed(_) | StoreError::Closed => {
+            return Err(fault);
+        }
         StoreError::NotFound(_)
         | StoreError::Refused(_)
         | StoreError::RevisionConflict { .. }
@@ -170,13 +194,22 @@ fn try_one(
     now: Timestamp,
     command: impl FnOnce(&Callback) -> Option<Command>,
 ) -> Result<Option<Callback>> {
-    let Some(before) = rows::read_callback(write.conn, tenant, id)? else { return Ok(None) };
-    let Some(command) = command(&before) else { return Ok(None) };
+    let Some(before) = rows::read_callback(write.conn, tenant, id)? else {
+        return Ok(None);
+    };
+    let Some(command) = command(&before) else {
+        return Ok(None);
+    };
     carry_out(write, house, before, command, &Actor::System, now).map(Some)
 }
 
 /// Only the index is moved; the document keeps the truth.
-fn set_aside(conn: &Connection, tenant: &TenantId, id: InteractionId, now: Timestamp) -> Result<()> {
+fn set_aside(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: InteractionId,
+    now: Timestamp,
+) -> Result<()> {
     conn.prepare_cached(
         "UPDATE callbacks SET wakes_at = ?3, claim_until = CASE WHEN claim_until IS NULL THEN NULL ELSE ?3 END
          WHERE tenant = ?1 AND id = ?2 AND ended_at IS NULL",
@@ -185,232 +218,19 @@ fn set_aside(conn: &Connection, tenant: &TenantId, id: InteractionId, now: Times
     Ok(())
 }
 
-// ── seats ────────────────────────────────────────────────────────────────────────────────────────
-
-/// Callbacks that wait for the same kind of seat, in the order of service.
-struct Line {
-    tenant: TenantId,
-    of: Of,
-    seats: Seats,
-}
-
-enum Of {
-    Queue { queue: QueueId, by_mail: bool },
-    /// Passed on to this agent.
-    Agent(AgentId),
-}
-
-enum Seats {
-    /// Free agents of the queue; the roster knows how many are left.
-    Agents,
-    Certain(AgentId),
-    Places { target: Target, left: u64 },
-    /// The queue is gone: its guard ends them all, and no seat is taken.
-    Gone,
-}
-
-/// Most urgent first, over all queues: an agent in two queues goes where the need is greater.
-fn seat_waiting(write: &mut Write<'_>, house: &House, order: &ClaimOrder, limit: usize) -> Result<Claimed> {
-    let mut roster = agents::roster(write.conn)?;
-    let mut lines = open_lines(write.conn, house, &roster)?;
-    let mut heads = BinaryHeap::new();
-    for (index, line) in lines.iter().enumerate() {
-        if let Some(first) = line.next(write.conn, None)? {
-            heads.push(Reverse((first, index)));
-        }
-    }
-    let mut claimed = Claimed::default();
-    let mut touched = 0;
-    while let Some(Reverse((waiting, index))) = heads.pop() {
-        if touched >= limit {
-            claimed.more = true;
-            break;
-        }
-        let line = &mut lines[index];
-        let gone = matches!(line.seats, Seats::Gone);
-        if (claimed.callbacks.len() >= order.places && !gone) || !line.has_seat(&roster) {
-            // Nothing more of this line fits; others may.
-            continue;
-        }
-        touched += 1;
-        let assign = |callback: &Callback| line.assign(callback, &roster, house, order);
-        let after = step_one(write, house, &line.tenant, waiting.id, order.now, assign)?;
-        // A guard may have put it back on the timer or ended it: then its seat is still free.
-        if let Some(after) = after.filter(|after| after.state.claim().is_some()) {
-            line.take_seat(&after, &mut roster);
-            claimed.callbacks.push(after);
-        }
-        if let Some(next) = line.next(write.conn, Some(&waiting))? {
-            heads.push(Reverse((next, index)));
-        }
-    }
-    Ok(claimed)
-}
-
-/// Lines that have somebody waiting and a seat for them. A queue without seats costs one look-up,
-/// however many wait in it.
-fn open_lines(conn: &Connection, house: &House, roster: &Roster) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    let mut statement = conn.prepare_cached(
-        "SELECT queues.tenant, queues.id, kinds.by_mail
-         FROM queues CROSS JOIN (SELECT 0 AS by_mail UNION ALL SELECT 1) AS kinds
-         WHERE (queues.dialling_paused = 0 OR queues.removed = 1)
-             AND EXISTS (SELECT 1 FROM callbacks
-                 WHERE callbacks.tenant = queues.tenant AND callbacks.queue = queues.id
-                     AND callbacks.state = 'queued' AND callbacks.by_mail = kinds.by_mail)",
-    )?;
-    let mut found = statement.query([])?;
-    while let Some(row) = found.next()? {
-        let tenant = tenant_of(row, 0, "queues")?;
-        let queue = queues::queue_id(&row.get::<_, String>(1)?)?;
-        let by_mail: bool = row.get(2)?;
-        let Some(view) = gather::queue_view(conn, &house.views, &tenant, &queue)? else { continue };
-        let seats = if view.queue.removed {
-            Seats::Gone
-        } else {
-            match Seating::of(&view, by_mail) {
-                Seating::Agent => Seats::Agents,
-                Seating::Dn { places } => places_left(conn, &tenant, &queue, Target::Dn, places)?,
-                Seating::Template { places } => places_left(conn, &tenant, &queue, Target::Template, places)?,
-                Seating::Nobody => continue,
-            }
-        };
-        let line = Line { tenant, of: Of::Queue { queue, by_mail }, seats };
-        if line.has_seat(roster) {
-            lines.push(line);
-        }
-    }
-    for (tenant, agent) in awaited(conn)? {
-        if roster.certain(&tenant, agent).is_some() {
-            lines.push(Line { tenant, of: Of::Agent(agent), seats: Seats::Certain(agent) });
-        }
-    }
-    Ok(lines)
-}
-
-fn places_left(conn: &Connection, tenant: &TenantId, queue: &QueueId, target: Target, places: u64) -> Result<Seats> {
-    let taken = taken(conn, tenant, queue, &target)?;
-    Ok(Seats::Places { target, left: places.saturating_sub(taken) })
-}
-
-/// Seats of a kind that a queue's callbacks sit in.
-pub(super) fn taken(conn: &Connection, tenant: &TenantId, queue: &QueueId, target: &Target) -> Result<u64> {
-    let taken: i64 = conn
-        .prepare_cached("SELECT count(*) FROM callbacks WHERE tenant = ?1 AND queue = ?2 AND seat = ?3")?
-        .query_row(params![tenant.as_str(), queue.as_str(), crate::seats::seat_name(target)], |row| row.get(0))?;
-    Ok(rows::count(taken))
-}
-
-/// Free agents to whom something was passed on.
-fn awaited(conn: &Connection) -> Result<Vec<(TenantId, AgentId)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT tenant, id FROM agents
-         WHERE presence = 'ready' AND engaged IS NULL
-             AND EXISTS (SELECT 1 FROM callbacks
-                 WHERE callbacks.tenant = agents.tenant AND callbacks.transferred_to = agents.id
-                     AND callbacks.state = 'transferred')",
-    )?;
-    let mut found = statement.query([])?;
-    let mut agents = Vec::new();
-    while let Some(row) = found.next()? {
-        agents.push((tenant_of(row, 0, "agents")?, AgentId(row.get(1)?)));
-    }
-    Ok(agents)
-}
-
-impl Line {
-    fn has_seat(&self, roster: &Roster) -> bool {
-        match (&self.seats, &self.of) {
-            (Seats::Agents, Of::Queue { queue, .. }) => !roster.of_queue(&self.tenant, queue).is_empty(),
-            (Seats::Certain(agent), _) => roster.certain(&self.tenant, *agent).is_some(),
-            (Seats::Places { left, .. }, _) => *left > 0,
-            (Seats::Gone, _) => true,
-            (Seats::Agents, Of::Agent(_)) => false,
-        }
-    }
-
-    fn assign(&self, callback: &Callback, roster: &Roster, house: &House, order: &ClaimOrder) -> Option<Command> {
-        let agent: Option<FreeAgent> = match (&self.seats, &self.of) {
-            (Seats::Agents, Of::Queue { queue, .. }) => {
-                let free = roster.of_queue(&self.tenant, queue);
-                Some(choose_agent(callback, &free, |agent| agent.id.0)?.clone())
-            }
-            (Seats::Certain(agent), _) => Some(roster.certain(&self.tenant, *agent)?),
-            (Seats::Places { .. } | Seats::Gone, _) => None,
-            (Seats::Agents, Of::Agent(_)) => return None,
-        };
-        let target = match (&self.seats, &agent) {
-            (_, Some(agent)) => Target::Agent(agent.id),
-            (Seats::Places { target, .. }, None) => target.clone(),
-            (Seats::Gone | Seats::Agents | Seats::Certain(_), None) => Target::Dn,
-        };
-        // Phones without a desk are not asked: their ring is the question.
-        let offer = agent.filter(|agent| !agent.auto_accept).map(|_| OfferId(house.chance.uuid()));
-        Some(Command::Assign { node: order.node.clone(), lease: order.lease, target, offer })
-    }
-
-    fn take_seat(&mut self, callback: &Callback, roster: &mut Roster) {
-        if let Some(agent) = callback.state.engages() {
-            roster.take(&self.tenant, agent);
-        }
-        if let Seats::Places { left, .. } = &mut self.seats {
-            *left = left.saturating_sub(1);
-        }
-    }
-
-    /// The next in line behind `after`.
-    fn next(&self, conn: &Connection, after: Option<&Waiting>) -> Result<Option<Waiting>> {
-        // Everybody stands behind this place.
-        let front = Waiting { priority: i64::MAX, promise_to: i64::MIN, since: i64::MIN, id: InteractionId(uuid::Uuid::nil()) };
-        let after = after.unwrap_or(&front);
-        let (tenant, id) = (self.tenant.as_str(), blob(&after.id.0));
-        let found = match &self.of {
-            Of::Queue { queue, by_mail } => conn
-                .prepare_cached(
-                    "SELECT priority, promise_to, since, id FROM callbacks
-                     WHERE tenant = ?1 AND state = 'queued' AND queue = ?2 AND by_mail = ?3
-                         AND priority <= ?4 AND (priority < ?4 OR (promise_to, since, id) > (?5, ?6, ?7))
-                     ORDER BY priority DESC, promise_to, since, id LIMIT 1",
-                )?
-                .query_row(
-                    params![tenant, queue.as_str(), by_mail, after.priority, after.promise_to, after.since, id],
-                    |row| Ok(waiting_of(row)),
-                )
-                .optional()?,
-            Of::Agent(agent) => conn
-                .prepare_cached(
-                    "SELECT priority, promise_to, since, id FROM callbacks
-                     WHERE tenant = ?1 AND state = 'transferred' AND transferred_to = ?2
-                         AND priority <= ?3 AND (priority < ?3 OR (promise_to, since, id) > (?4, ?5, ?6))
-                         AND NOT EXISTS (SELECT 1 FROM queues
-                             WHERE queues.tenant = callbacks.tenant AND queues.id = callbacks.queue
-                                 AND queues.dialling_paused = 1 AND queues.removed = 0)
-                     ORDER BY priority DESC, promise_to, since, id LIMIT 1",
-                )?
-                .query_row(params![tenant, agent.0, after.priority, after.promise_to, after.since, id], |row| {
-                    Ok(waiting_of(row))
-                })
-                .optional()?,
-        };
-        found.transpose()
-    }
-}
-
-fn waiting_of(row: &Row<'_>) -> Result<Waiting> {
-    Ok(Waiting {
-        priority: row.get(0)?,
-        promise_to: row.get(1)?,
-        since: row.get(2)?,
-        id: InteractionId(uuid(row, 3, "callbacks", "id")?),
-    })
-}
-
-fn keys(conn: &Connection, sql: &str, values: &[&dyn rusqlite::types::ToSql]) -> Result<Vec<(TenantId, InteractionId)>> {
+fn keys(
+    conn: &Connection,
+    sql: &str,
+    values: &[&dyn rusqlite::types::ToSql],
+) -> Result<Vec<(TenantId, InteractionId)>> {
     let mut statement = conn.prepare_cached(sql)?;
     let mut found = statement.query(values)?;
     let mut keys = Vec::new();
     while let Some(row) = found.next()? {
-        keys.push((tenant_of(row, 0, "callbacks")?, InteractionId(uuid(row, 1, "callbacks", "id")?)));
+        keys.push((
+            tenant_of(row, 0, "callbacks")?,
+            InteractionId(uuid(row, 1, "callbacks", "id")?),
+        ));
     }
     Ok(keys)
 }

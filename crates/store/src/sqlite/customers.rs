@@ -16,22 +16,40 @@ const CONTACTS: usize = 100;
 
 const CUSTOMER: &str = "id, name, time_zone, do_not_call, created_at, revision";
 
-pub(super) fn read_customer(conn: &Connection, tenant: &TenantId, id: &CustomerId) -> Result<Option<Customer>> {
+pub(super) fn read_customer(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: &CustomerId,
+) -> Result<Option<Customer>> {
     let sql = format!("SELECT {CUSTOMER} FROM customers WHERE tenant = ?1 AND id = ?2");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut found = statement.query(params![tenant.as_str(), id.as_str()])?;
-    found.next()?.map(|row| customer_of(conn, row, tenant)).transpose()
+    found
+        .next()?
+        .map(|row| customer_of(conn, row, tenant))
+        .transpose()
 }
 
-pub(super) fn owner_of(conn: &Connection, tenant: &TenantId, contact: &str) -> Result<Option<CustomerId>> {
+pub(super) fn owner_of(
+    conn: &Connection,
+    tenant: &TenantId,
+    contact: &str,
+) -> Result<Option<CustomerId>> {
     let id: Option<String> = conn
-        .prepare_cached("SELECT customer FROM customer_contacts WHERE tenant = ?1 AND contact = ?2")?
+        .prepare_cached(
+            "SELECT customer FROM customer_contacts WHERE tenant = ?1 AND contact = ?2",
+        )?
         .query_row(params![tenant.as_str(), contact], |row| row.get(0))
         .optional()?;
-    id.map(|id| customer_id(&id, "customer_contacts")).transpose()
+    id.map(|id| customer_id(&id, "customer_contacts"))
+        .transpose()
 }
 
-pub(super) fn by_contact(conn: &Connection, tenant: &TenantId, contact: &str) -> Result<Option<Customer>> {
+pub(super) fn by_contact(
+    conn: &Connection,
+    tenant: &TenantId,
+    contact: &str,
+) -> Result<Option<Customer>> {
     match owner_of(conn, tenant, contact)? {
         Some(id) => read_customer(conn, tenant, &id),
         None => Ok(None),
@@ -41,7 +59,11 @@ pub(super) fn by_contact(conn: &Connection, tenant: &TenantId, contact: &str) ->
 /// Writes the customer's own row; contacts are written apart.
 pub(super) fn write_customer(conn: &Connection, customer: &Customer) -> Result<()> {
     let name = customer.name.as_deref();
-    let search = format!("{}\n{}", customer.id.as_str().to_lowercase(), name.unwrap_or("").to_lowercase());
+    let search = format!(
+        "{}\n{}",
+        customer.id.as_str().to_lowercase(),
+        name.unwrap_or("").to_lowercase()
+    );
     conn.prepare_cached(
         "INSERT INTO customers (tenant, id, name, time_zone, do_not_call, created_at, revision, search)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -61,7 +83,12 @@ pub(super) fn write_customer(conn: &Connection, customer: &Customer) -> Result<(
     Ok(())
 }
 
-pub(super) fn add_contact(conn: &Connection, customer: &Customer, contact: &str, position: usize) -> Result<()> {
+pub(super) fn add_contact(
+    conn: &Connection,
+    customer: &Customer,
+    contact: &str,
+    position: usize,
+) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO customer_contacts (tenant, contact, customer, position) VALUES (?1, ?2, ?3, ?4)",
     )?
@@ -78,7 +105,10 @@ pub(super) fn learn_contacts<'a>(
     let mut learned = false;
     for contact in contacts {
         let known = customer.contacts.iter().any(|known| known == contact);
-        if known || customer.contacts.len() >= CONTACTS || owner_of(conn, &customer.tenant, contact)?.is_some() {
+        if known
+            || customer.contacts.len() >= CONTACTS
+            || owner_of(conn, &customer.tenant, contact)?.is_some()
+        {
             continue;
         }
         add_contact(conn, customer, contact, customer.contacts.len())?;
@@ -88,7 +118,11 @@ pub(super) fn learn_contacts<'a>(
     Ok(learned)
 }
 
-pub(super) fn put(write: &mut Write<'_>, mut customer: Customer, expected: Option<u64>) -> Result<Customer> {
+pub(super) fn put(
+    write: &mut Write<'_>,
+    mut customer: Customer,
+    expected: Option<u64>,
+) -> Result<Customer> {
     let conn = write.conn;
     let stored = read_customer(conn, &customer.tenant, &customer.id)?;
     let current = stored.as_ref().map_or(0, |stored| stored.revision);
@@ -103,7 +137,11 @@ pub(super) fn put(write: &mut Write<'_>, mut customer: Customer, expected: Optio
     }
     customer.contacts = contacts;
     if customer.contacts.len() > CONTACTS {
-        return Err(conflict("contacts", "length", "a customer has at most 100 contacts"));
+        return Err(conflict(
+            "contacts",
+            "length",
+            "a customer has at most 100 contacts",
+        ));
     }
     if let Some(stored) = stored {
         customer.created_at = stored.created_at;
@@ -114,7 +152,11 @@ pub(super) fn put(write: &mut Write<'_>, mut customer: Customer, expected: Optio
         .execute(params![customer.tenant.as_str(), customer.id.as_str()])?;
     for (position, contact) in customer.contacts.iter().enumerate() {
         if owner_of(conn, &customer.tenant, contact)?.is_some() {
-            return Err(conflict("contacts", "taken", "one of the contacts belongs to another customer"));
+            return Err(conflict(
+                "contacts",
+                "taken",
+                "one of the contacts belongs to another customer",
+            ));
         }
         add_contact(conn, &customer, contact, position)?;
     }
@@ -178,4 +220,3 @@ fn customer_of(conn: &Connection, row: &Row<'_>, tenant: &TenantId) -> Result<Cu
         revision: unsigned(row.get(5)?, "customers", "revision")?,
     })
 }
-

@@ -38,14 +38,20 @@ fn file(conn: &Connection, found: &mut Examination) -> Result<()> {
     let mut lines = statement.query([])?;
     while let Some(row) = lines.next()? {
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
-        note(found, format!("a row of {table} points at nothing in {parent}"));
+        note(
+            found,
+            format!("a row of {table} points at nothing in {parent}"),
+        );
     }
     Ok(())
 }
 
 /// Every chain, one at a time: only one callback's events are in memory.
 fn chains(conn: &Connection, found: &mut Examination) -> Result<()> {
-    let sql = format!("SELECT {} FROM events ORDER BY tenant, callback, number", rows::EVENT);
+    let sql = format!(
+        "SELECT {} FROM events ORDER BY tenant, callback, number",
+        rows::EVENT
+    );
     let mut statement = conn.prepare(&sql)?;
     let mut lines = statement.query([])?;
     let mut chain: Vec<Event> = Vec::new();
@@ -61,10 +67,19 @@ fn chains(conn: &Connection, found: &mut Examination) -> Result<()> {
         if let (Some(personal), Some(hash)) = (&event.personal, &event.personal_hash) {
             let salt: Option<String> = row.get(11)?;
             if personal_hash(salt.as_deref().unwrap_or(""), personal) != *hash {
-                note(found, format!("the personal part of event {} of {} was altered", event.number, event.callback));
+                note(
+                    found,
+                    format!(
+                        "the personal part of event {} of {} was altered",
+                        event.number, event.callback
+                    ),
+                );
             }
         }
-        if chain.first().is_some_and(|first| first.callback != event.callback || first.tenant != event.tenant) {
+        if chain
+            .first()
+            .is_some_and(|first| first.callback != event.callback || first.tenant != event.tenant)
+        {
             chain_ends(conn, &std::mem::take(&mut chain), found)?;
         }
         chain.push(event);
@@ -76,22 +91,42 @@ fn chains(conn: &Connection, found: &mut Examination) -> Result<()> {
 }
 
 fn chain_ends(conn: &Connection, chain: &[Event], found: &mut Examination) -> Result<()> {
-    let Some(last) = chain.last() else { return Ok(()) };
+    let Some(last) = chain.last() else {
+        return Ok(());
+    };
     found.chains_checked += 1;
     match verify_chain(chain) {
         Ok(()) => {}
-        Err(ChainFault::Gap { expected, found: there }) => {
-            note(found, format!("events of {}: number {expected} is missing, {there} stands there", last.callback));
+        Err(ChainFault::Gap {
+            expected,
+            found: there,
+        }) => {
+            note(
+                found,
+                format!(
+                    "events of {}: number {expected} is missing, {there} stands there",
+                    last.callback
+                ),
+            );
         }
         Err(ChainFault::Altered { number }) => {
-            note(found, format!("event {number} of {} was altered", last.callback));
+            note(
+                found,
+                format!("event {number} of {} was altered", last.callback),
+            );
         }
     }
     // The callback remembers where its chain ends, so that cutting off the end shows too.
-    if let Some(callback) = read_leniently(conn, &last.tenant, last.callback, found)? {
-        if callback.last_hash != last.hash {
-            note(found, format!("the chain of {} does not end where its callback says", last.callback));
-        }
+    if let Some(callback) = read_leniently(conn, &last.tenant, last.callback, found)?
+        && callback.last_hash != last.hash
+    {
+        note(
+            found,
+            format!(
+                "the chain of {} does not end where its callback says",
+                last.callback
+            ),
+        );
     }
     Ok(())
 }
@@ -113,13 +148,28 @@ fn counters(conn: &Connection, found: &mut Examination) -> Result<()> {
         found.callbacks += 1;
         let tenant = rows::tenant_of(row, 0, "callbacks")?;
         let id = InteractionId(rows::uuid(row, 1, "callbacks", "id")?);
-        let Some(callback) = read_leniently(conn, &tenant, id, found)? else { continue };
-        let (events, attempts, stray) = (count(row.get(2)?), count(row.get(3)?), count(row.get(4)?));
+        let Some(callback) = read_leniently(conn, &tenant, id, found)? else {
+            continue;
+        };
+        let (events, attempts, stray) =
+            (count(row.get(2)?), count(row.get(3)?), count(row.get(4)?));
         if events != u64::from(callback.events) {
-            note(found, format!("{id} says it has {} events, {events} are there", callback.events));
+            note(
+                found,
+                format!(
+                    "{id} says it has {} events, {events} are there",
+                    callback.events
+                ),
+            );
         }
         if attempts != u64::from(callback.placed) {
-            note(found, format!("{id} says it placed {} attempts, {attempts} are there", callback.placed));
+            note(
+                found,
+                format!(
+                    "{id} says it placed {} attempts, {attempts} are there",
+                    callback.placed
+                ),
+            );
         }
         if stray > 0 {
             note(found, format!("{id} has {stray} attempts that never ended"));
@@ -127,7 +177,10 @@ fn counters(conn: &Connection, found: &mut Examination) -> Result<()> {
         let (state, revision, fence): (String, i64, i64) = (row.get(5)?, row.get(6)?, row.get(7)?);
         let columns = (state.as_str(), count(revision), count(fence));
         if columns != (callback.state.name(), callback.revision, callback.fence) {
-            note(found, format!("the columns of {id} are not those of its document"));
+            note(
+                found,
+                format!("the columns of {id} are not those of its document"),
+            );
         }
     }
     engaged(conn, found)
@@ -149,7 +202,10 @@ fn engaged(conn: &Connection, found: &mut Examination) -> Result<()> {
     let mut lines = statement.query(params![])?;
     while let Some(row) = lines.next()? {
         let agent: i64 = row.get(0)?;
-        note(found, format!("agent {agent} and the callbacks disagree about what is in hand"));
+        note(
+            found,
+            format!("agent {agent} and the callbacks disagree about what is in hand"),
+        );
     }
     Ok(())
 }

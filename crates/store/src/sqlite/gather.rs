@@ -30,12 +30,27 @@ pub(super) fn facts(
     let mut customer = read_customer(conn, tenant, &callback.interaction.customer)?
         .ok_or_else(|| damaged("callbacks", "doc", "its customer is gone"))?;
     forbid_by_contact(conn, &mut customer, callback.contact())?;
-    let number = number(conn, tenant, callback.interaction.id, callback.contact(), now)?;
-    Ok(Gathered { queue, customer, number, jitter })
+    let number = number(
+        conn,
+        tenant,
+        callback.interaction.id,
+        callback.contact(),
+        now,
+    )?;
+    Ok(Gathered {
+        queue,
+        customer,
+        number,
+        jitter,
+    })
 }
 
 /// A wish not to be called holds for the number, whichever customer's name a request puts beside it.
-pub(super) fn forbid_by_contact(conn: &Connection, customer: &mut Customer, contact: &Contact) -> Result<()> {
+pub(super) fn forbid_by_contact(
+    conn: &Connection,
+    customer: &mut Customer,
+    contact: &Contact,
+) -> Result<()> {
     let forbidden: Option<bool> = conn
         .prepare_cached(
             "SELECT customers.do_not_call FROM customer_contacts
@@ -59,8 +74,10 @@ pub(super) fn queue_view(
             "SELECT doc, dialling_paused, removed FROM queues WHERE tenant = ?1 AND id = ?2",
         )?
         .query_row(params![tenant.as_str(), id.as_str()], |row| {
-            let switches =
-                Switches { dialling_paused: row.get(1)?, removed: row.get(2)? };
+            let switches = Switches {
+                dialling_paused: row.get(1)?,
+                removed: row.get(2)?,
+            };
             Ok((row.get(0)?, switches))
         })
         .optional()?;
@@ -108,5 +125,8 @@ pub(super) fn number(
         .map(|bytes| Uuid::from_slice(&bytes).map(InteractionId))
         .transpose()
         .map_err(|_| damaged("attempts", "callback", "not 16 bytes"))?;
-    Ok(NumberFacts { placed_last_day, in_call_with })
+    Ok(NumberFacts {
+        placed_last_day,
+        in_call_with,
+    })
 }

@@ -1,8 +1,8 @@
 //! Answers kept with what they speak of, to be given again for the same key.
 
+use super::House;
 use super::faults::{unreadable, unwritable};
 use super::rows::ms;
-use super::House;
 use crate::{Idempotent, Result, StoreError, StoredAnswer};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
@@ -22,15 +22,20 @@ pub(super) fn seen(
             "SELECT fingerprint, answer FROM idempotency
              WHERE tenant = ?1 AND application = ?2 AND key = ?3 AND expires_at > ?4",
         )?
-        .query_row(params![tenant.as_str(), asked.application, asked.key, ms(now)], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .query_row(
+            params![tenant.as_str(), asked.application, asked.key, ms(now)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .optional()?;
-    let Some((fingerprint, answer)) = found else { return Ok(None) };
+    let Some((fingerprint, answer)) = found else {
+        return Ok(None);
+    };
     if fingerprint != asked.fingerprint {
         return Err(StoreError::IdempotencyMismatch);
     }
-    serde_json::from_str(&answer).map(Some).map_err(|error| unreadable("idempotency", "answer", &error))
+    serde_json::from_str(&answer)
+        .map(Some)
+        .map_err(|error| unreadable("idempotency", "answer", &error))
 }
 
 /// Makes the answer from the callback as it is about to be committed, and keeps it.
@@ -42,7 +47,12 @@ pub(super) fn remember(
     callback: &Callback,
     now: Timestamp,
 ) -> Result<StoredAnswer> {
-    let Idempotent { application, key, fingerprint, render } = asked;
+    let Idempotent {
+        application,
+        key,
+        fingerprint,
+        render,
+    } = asked;
     let answer = render(callback);
     let text = serde_json::to_string(&answer).map_err(unwritable)?;
     conn.prepare_cached(

@@ -61,20 +61,27 @@ pub(super) fn revoke(conn: &Connection, id: Uuid, now: Timestamp) -> Result<bool
 
 fn key_of(row: &Row<'_>) -> Result<ApiKey> {
     let at = |column: usize, name| -> Result<Option<Timestamp>> {
-        row.get::<_, Option<i64>>(column)?.map(|at| time(at, "api_keys", name)).transpose()
+        row.get::<_, Option<i64>>(column)?
+            .map(|at| time(at, "api_keys", name))
+            .transpose()
     };
     let hash: Vec<u8> = row.get(3)?;
     let scopes: String = row.get(5)?;
-    let names: Vec<String> = serde_json::from_str(&scopes).map_err(|error| unreadable("api_keys", "scopes", &error))?;
+    let names: Vec<String> =
+        serde_json::from_str(&scopes).map_err(|error| unreadable("api_keys", "scopes", &error))?;
     Ok(ApiKey {
         tenant: tenant_of(row, 0, "api_keys")?,
         id: uuid(row, 1, "api_keys", "id")?,
         name: row.get(2)?,
-        hash: hash.try_into().map_err(|_| damaged("api_keys", "hash", "not 32 bytes"))?,
+        hash: hash
+            .try_into()
+            .map_err(|_| damaged("api_keys", "hash", "not 32 bytes"))?,
         application: row.get(4)?,
         scopes: names
             .iter()
-            .map(|name| Scope::parse(name).ok_or_else(|| damaged("api_keys", "scopes", "no such scope")))
+            .map(|name| {
+                Scope::parse(name).ok_or_else(|| damaged("api_keys", "scopes", "no such scope"))
+            })
             .collect::<Result<_>>()?,
         created_at: time(row.get(6)?, "api_keys", "created_at")?,
         expires_at: at(7, "expires_at")?,

@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 const APPLICATION_ID: i32 = 0x5242_4b31;
 
 /// Released migrations are never edited: their checksums are kept in the database.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("0001_callbacks", include_str!("../../migrations/sqlite/0001_callbacks.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_callbacks",
+    include_str!("../../migrations/sqlite/0001_callbacks.sql"),
+)];
 
 pub(super) fn migrate(conn: &Connection) -> Result<()> {
     run(conn, MIGRATIONS)
@@ -51,7 +53,11 @@ fn raise(conn: &Connection, migrations: &[(&str, &str)]) -> Result<()> {
         let checksum = hex::encode(Sha256::digest(sql.as_bytes()));
         if index < version {
             let known: Option<String> = conn
-                .query_row("SELECT checksum FROM migrations WHERE version = ?1", [number], |row| row.get(0))
+                .query_row(
+                    "SELECT checksum FROM migrations WHERE version = ?1",
+                    [number],
+                    |row| row.get(0),
+                )
                 .optional()?;
             if known.as_deref() != Some(checksum.as_str()) {
                 return Err(StoreError::Configuration(format!(
@@ -82,7 +88,9 @@ fn belongs_to_us(conn: &Connection) -> Result<()> {
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());
     }
-    Err(StoreError::Configuration("the file is a database of another program".to_owned()))
+    Err(StoreError::Configuration(
+        "the file is a database of another program".to_owned(),
+    ))
 }
 
 #[cfg(test)]
@@ -122,12 +130,33 @@ mod tests {
         let conn = memory();
         let first = ("0001_a", "CREATE TABLE a (x INTEGER) STRICT");
         run(&conn, &[first]).unwrap();
-        assert!(run(&conn, &[first, ("0002_b", "CREATE TABLE b (x INTEGER) STRICT; SELECT nonsense;")]).is_err());
+        assert!(
+            run(
+                &conn,
+                &[
+                    first,
+                    (
+                        "0002_b",
+                        "CREATE TABLE b (x INTEGER) STRICT; SELECT nonsense;"
+                    )
+                ]
+            )
+            .is_err()
+        );
         assert_eq!(version(&conn).unwrap(), 1);
-        let tables: i64 =
-            conn.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'b'", [], |row| row.get(0)).unwrap();
+        let tables: i64 = conn
+            .query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE name = 'b'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
         assert_eq!(tables, 0);
-        run(&conn, &[first, ("0002_b", "CREATE TABLE b (x INTEGER) STRICT")]).unwrap();
+        run(
+            &conn,
+            &[first, ("0002_b", "CREATE TABLE b (x INTEGER) STRICT")],
+        )
+        .unwrap();
         assert_eq!(version(&conn).unwrap(), 2);
     }
 

@@ -31,14 +31,22 @@ pub(super) fn open(
     on_fatal: OnFatal,
 ) -> Result<Doors> {
     let in_memory = path == ":memory:";
-    let conn = if in_memory { Connection::open_in_memory()? } else { open_file(path)? };
+    let conn = if in_memory {
+        Connection::open_in_memory()?
+    } else {
+        open_file(path)?
+    };
     configure(&conn, options)?;
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     // The switch can quietly not take, e.g. after a failed sync; then nothing here would hold.
     if !in_memory && !mode.eq_ignore_ascii_case("wal") {
-        return Err(StoreError::Configuration(format!("the journal mode is {mode}, not wal")));
+        return Err(StoreError::Configuration(format!(
+            "the journal mode is {mode}, not wal"
+        )));
     }
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
+    conn.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+    )?;
     conn.pragma_update(None, "journal_size_limit", LOG_KEPT)?;
     check(&conn, "synchronous", 2)?;
     check(&conn, "foreign_keys", 1)?;
@@ -47,20 +55,31 @@ pub(super) fn open(
     let readers = if in_memory {
         None
     } else {
-        let connections = (0..options.readers.max(1)).map(|_| open_reader(path)).collect::<Result<Vec<_>>>()?;
+        let connections = (0..options.readers.max(1))
+            .map(|_| open_reader(path))
+            .collect::<Result<Vec<_>>>()?;
         Some(Readers::new(connections))
     };
-    let writer =
-        Writer::start(WriterParts { conn, queue: options.write_queue, group: options.group, signals, commit, on_fatal })?;
+    let writer = Writer::start(WriterParts {
+        conn,
+        queue: options.write_queue,
+        group: options.group,
+        signals,
+        commit,
+        on_fatal,
+    })?;
     Ok(Doors { writer, readers })
 }
 
 fn open_file(path: &str) -> Result<Connection> {
     let file = Path::new(path);
     keep_private(file)?;
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(file, flags)
-        .map_err(|error| StoreError::Configuration(format!("the database cannot be opened: {error}")))
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(file, flags).map_err(|error| {
+        StoreError::Configuration(format!("the database cannot be opened: {error}"))
+    })
 }
 
 /// The file holds numbers and addresses: only its owner may read it. The log inherits its rights.
@@ -72,7 +91,9 @@ fn keep_private(file: &Path) -> Result<()> {
     match open.open(file) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(StoreError::Configuration(format!("the database cannot be created: {error}"))),
+        Err(error) => Err(StoreError::Configuration(format!(
+            "the database cannot be created: {error}"
+        ))),
     }
 }
 
@@ -90,7 +111,9 @@ fn configure(conn: &Connection, options: &OpenOptions) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     if let Some(temp) = &options.temp {
         let Some(text) = temp.to_str().filter(|_| temp.is_dir()) else {
-            return Err(StoreError::Configuration("the directory for temporary files does not exist".to_owned()));
+            return Err(StoreError::Configuration(
+                "the directory for temporary files does not exist".to_owned(),
+            ));
         };
         conn.pragma_update(None, "temp_store_directory", text)?;
     }
@@ -102,5 +125,7 @@ fn check(conn: &Connection, pragma: &str, wanted: i64) -> Result<()> {
     if found == wanted {
         return Ok(());
     }
-    Err(StoreError::Configuration(format!("{pragma} is {found}, not {wanted}")))
+    Err(StoreError::Configuration(format!(
+        "{pragma} is {found}, not {wanted}"
+    )))
 }

@@ -16,7 +16,9 @@ pub(super) fn put(write: &mut Write<'_>, mut queue: Queue, expected: Option<u64>
     // Read from the columns: a queue whose document is damaged must be mendable by writing it anew.
     let stored: Option<(i64, i64)> = conn
         .prepare_cached("SELECT revision, created_at FROM queues WHERE tenant = ?1 AND id = ?2")?
-        .query_row(params![queue.tenant.as_str(), queue.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![queue.tenant.as_str(), queue.id.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let current = stored.map_or(0, |(revision, _)| count(revision));
     if expected.is_some_and(|expected| expected != current) {
@@ -45,7 +47,10 @@ pub(super) fn put(write: &mut Write<'_>, mut queue: Queue, expected: Option<u64>
         int(queue.revision),
         doc,
     ])?;
-    write.signals.push(Signal::Queue { tenant: queue.tenant.clone(), id: queue.id.clone() });
+    write.signals.push(Signal::Queue {
+        tenant: queue.tenant.clone(),
+        id: queue.id.clone(),
+    });
     Ok(queue)
 }
 
@@ -65,13 +70,19 @@ pub(super) fn list(conn: &Connection, tenant: &TenantId) -> Result<Vec<Queue>> {
     docs.iter().map(|doc| queue_of(doc)).collect()
 }
 
-pub(super) fn counts(conn: &Connection, tenant: &TenantId, id: &QueueId) -> Result<Vec<(String, u64)>> {
+pub(super) fn counts(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: &QueueId,
+) -> Result<Vec<(String, u64)>> {
     let counts = conn
         .prepare_cached(
             "SELECT state, count(*) FROM callbacks
              WHERE tenant = ?1 AND queue = ?2 AND ended_at IS NULL GROUP BY state ORDER BY state",
         )?
-        .query_map(params![tenant.as_str(), id.as_str()], |row| Ok((row.get(0)?, count(row.get(1)?))))?
+        .query_map(params![tenant.as_str(), id.as_str()], |row| {
+            Ok((row.get(0)?, count(row.get(1)?)))
+        })?
         .collect::<rusqlite::Result<_>>()?;
     Ok(counts)
 }

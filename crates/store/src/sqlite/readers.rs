@@ -24,7 +24,13 @@ struct Pool {
 impl Readers {
     pub fn new(connections: Vec<Connection>) -> Readers {
         let free = Semaphore::new(connections.len());
-        Readers { pool: Arc::new(Pool { idle: Mutex::new(connections), free, waiting: AtomicUsize::new(0) }) }
+        Readers {
+            pool: Arc::new(Pool {
+                idle: Mutex::new(connections),
+                free,
+                waiting: AtomicUsize::new(0),
+            }),
+        }
     }
 
     /// Runs a read against one moment of the database.
@@ -34,7 +40,12 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let place = Place::take(&self.pool)?;
-        let permit = self.pool.free.acquire().await.map_err(|_| StoreError::Closed)?;
+        let permit = self
+            .pool
+            .free
+            .acquire()
+            .await
+            .map_err(|_| StoreError::Closed)?;
         // The permit travels with the connection: a caller who goes away does not free it early.
         permit.forget();
         drop(place);
@@ -47,7 +58,11 @@ impl Readers {
     /// Later reads answer an error; connections close as they come back.
     pub fn close(&self) {
         self.pool.free.close();
-        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.pool
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
@@ -78,13 +93,26 @@ struct Lent {
 
 impl Lent {
     fn take(pool: &Arc<Pool>) -> Result<Lent> {
-        let conn = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let lent = Lent { conn, pool: Arc::clone(pool) };
-        if lent.conn.is_some() { Ok(lent) } else { Err(StoreError::Closed) }
+        let conn = pool
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let lent = Lent {
+            conn,
+            pool: Arc::clone(pool),
+        };
+        if lent.conn.is_some() {
+            Ok(lent)
+        } else {
+            Err(StoreError::Closed)
+        }
     }
 
     fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let Some(conn) = &self.conn else { return Err(StoreError::Closed) };
+        let Some(conn) = &self.conn else {
+            return Err(StoreError::Closed);
+        };
         // All statements of one read see the same moment.
         let snapshot = conn.unchecked_transaction()?;
         let result = work(&snapshot);
@@ -95,10 +123,14 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            if !self.pool.free.is_closed() {
-                self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
-            }
+        if let Some(conn) = self.conn.take()
+            && !self.pool.free.is_closed()
+        {
+            self.pool
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(conn);
         }
         self.pool.free.add_permits(1);
     }

@@ -2,9 +2,11 @@
 
 use super::record::{any_of, cursor, one_more};
 use super::rows::{self, blob, count, ms, page};
-use super::{House, agents, claim, gather};
+use super::{House, agents, gather, seating};
 use crate::seats::Seating;
-use crate::{AnyInteraction, CallbackQuery, Cursor, GuardAnswer, InteractionQuery, Page, Result, effects};
+use crate::{
+    AnyInteraction, CallbackQuery, Cursor, GuardAnswer, InteractionQuery, Page, Result, effects,
+};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::event::Event;
@@ -24,7 +26,8 @@ struct Asked {
 impl Asked {
     fn add(&mut self, condition: &str, value: impl Into<Value>) {
         self.values.push(value.into());
-        self.conditions.push(condition.replace('?', &format!("?{}", self.values.len())));
+        self.conditions
+            .push(condition.replace('?', &format!("?{}", self.values.len())));
     }
 
     fn one_of(&mut self, column: &str, numbers: &[i32]) {
@@ -36,15 +39,18 @@ impl Asked {
             self.values.push(Value::from(*number));
             places.push(format!("?{}", self.values.len()));
         }
-        self.conditions.push(format!("{column} IN ({})", places.join(", ")));
+        self.conditions
+            .push(format!("{column} IN ({})", places.join(", ")));
     }
 
     fn older_than(&mut self, created: &str, id: &str, after: Option<Cursor>) {
         let Some(after) = after else { return };
         self.values.push(Value::from(after.created_ms));
         let at = self.values.len();
-        self.values.push(Value::from(after.id.0.as_bytes().to_vec()));
-        self.conditions.push(format!("({created}, {id}) < (?{at}, ?{})", at + 1));
+        self.values
+            .push(Value::from(after.id.0.as_bytes().to_vec()));
+        self.conditions
+            .push(format!("({created}, {id}) < (?{at}, ?{})", at + 1));
     }
 
     fn bytes(&mut self, condition: &str, id: InteractionId) {
@@ -72,11 +78,18 @@ pub(super) fn callbacks(conn: &Connection, query: &CallbackQuery) -> Result<Page
             "k.callback",
         )
     } else if by_common {
-        ("interactions i CROSS JOIN callbacks c ON c.tenant = i.tenant AND c.id = i.id", "i", "i.id")
+        (
+            "interactions i CROSS JOIN callbacks c ON c.tenant = i.tenant AND c.id = i.id",
+            "i",
+            "i.id",
+        )
     } else {
         ("callbacks c", "c", "c.id")
     };
-    asked.add(&format!("{lead}.tenant = ?"), query.tenant.as_str().to_owned());
+    asked.add(
+        &format!("{lead}.tenant = ?"),
+        query.tenant.as_str().to_owned(),
+    );
     if let Some(contact) = &query.contact {
         asked.add("k.contact = ?", contact.clone());
         // A plan may name a contact twice; the callback is listed once.
@@ -107,8 +120,14 @@ pub(super) fn callbacks(conn: &Connection, query: &CallbackQuery) -> Result<Page
     if let Some(agent) = query.agent {
         asked.add("c.agent = ?", agent.0);
     }
-    asked.one_of("c.callback_status", &query.callback_status[..query.callback_status.len().min(STATUSES)]);
-    asked.one_of("c.status", &query.status[..query.status.len().min(STATUSES)]);
+    asked.one_of(
+        "c.callback_status",
+        &query.callback_status[..query.callback_status.len().min(STATUSES)],
+    );
+    asked.one_of(
+        "c.status",
+        &query.status[..query.status.len().min(STATUSES)],
+    );
     for (condition, at) in [
         ("c.start_time >= ?", query.start_from),
         ("c.start_time < ?", query.start_before),
@@ -119,7 +138,12 @@ pub(super) fn callbacks(conn: &Connection, query: &CallbackQuery) -> Result<Page
             asked.add(condition, ms(at));
         }
     }
-    for word in query.text.as_deref().map(effects::search_words).unwrap_or_default() {
+    for word in query
+        .text
+        .as_deref()
+        .map(effects::search_words)
+        .unwrap_or_default()
+    {
         asked.add("instr(c.search, ?) > 0", word);
     }
     asked.older_than(&format!("{lead}.created_at"), lead_id, query.after);
@@ -134,10 +158,15 @@ pub(super) fn callbacks(conn: &Connection, query: &CallbackQuery) -> Result<Page
     while let Some(row) = found.next()? {
         items.push(rows::callback_of(&row.get::<_, String>(0)?)?);
     }
-    Ok(paged(items, limit, |callback| cursor(&callback.interaction)))
+    Ok(paged(items, limit, |callback| {
+        cursor(&callback.interaction)
+    }))
 }
 
-pub(super) fn interactions(conn: &Connection, query: &InteractionQuery) -> Result<Page<AnyInteraction>> {
+pub(super) fn interactions(
+    conn: &Connection,
+    query: &InteractionQuery,
+) -> Result<Page<AnyInteraction>> {
     let limit = page(query.limit);
     let mut asked = Asked::default();
     asked.add("i.tenant = ?", query.tenant.as_str().to_owned());
@@ -189,11 +218,21 @@ pub(super) fn events(
     rows::events(
         conn,
         "tenant = ?1 AND callback = ?2 AND number > ?3 ORDER BY number LIMIT ?4",
-        params![tenant.as_str(), blob(&callback.0), after, one_more(page(limit)) - 1],
+        params![
+            tenant.as_str(),
+            blob(&callback.0),
+            after,
+            one_more(page(limit)) - 1
+        ],
     )
 }
 
-pub(super) fn events_after(conn: &Connection, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>> {
+pub(super) fn events_after(
+    conn: &Connection,
+    tenant: &TenantId,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<Event>> {
     rows::events(
         conn,
         "tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
@@ -202,7 +241,9 @@ pub(super) fn events_after(conn: &Connection, tenant: &TenantId, after: i64, lim
 }
 
 pub(super) fn last_event(conn: &Connection) -> Result<i64> {
-    let last: Option<i64> = conn.prepare_cached("SELECT max(seq) FROM events")?.query_row([], |row| row.get(0))?;
+    let last: Option<i64> = conn
+        .prepare_cached("SELECT max(seq) FROM events")?
+        .query_row([], |row| row.get(0))?;
     Ok(last.unwrap_or(0))
 }
 
@@ -214,21 +255,32 @@ pub(super) fn guard_now(
     id: InteractionId,
     now: Timestamp,
 ) -> Result<Option<GuardAnswer>> {
-    let Some(callback) = rows::read_callback(conn, tenant, id)? else { return Ok(None) };
+    let Some(callback) = rows::read_callback(conn, tenant, id)? else {
+        return Ok(None);
+    };
     let facts = gather::facts(conn, &house.views, &callback, &callback.queue, now, 0.0)?;
     let held = guard::check(&callback, &facts.lend(), now).err();
     let free_seats = free_seats(conn, &callback, &facts.queue)?;
     let ahead = ahead(conn, &callback)?;
-    Ok(Some(GuardAnswer { callback, held, free_seats, ahead }))
+    Ok(Some(GuardAnswer {
+        callback,
+        held,
+        free_seats,
+        ahead,
+    }))
 }
 
-fn free_seats(conn: &Connection, callback: &Callback, queue: &ringback_callbacks::queue::QueueView) -> Result<u64> {
+fn free_seats(
+    conn: &Connection,
+    callback: &Callback,
+    queue: &ringback_callbacks::queue::QueueView,
+) -> Result<u64> {
     let tenant = &callback.interaction.tenant;
     if let State::Transferred { to, .. } = &callback.state {
         return Ok(u64::from(agents::is_free(conn, tenant, *to)?));
     }
     let left = |target: Target, places: u64| -> Result<u64> {
-        Ok(places.saturating_sub(claim::taken(conn, tenant, &callback.queue, &target)?))
+        Ok(places.saturating_sub(seating::taken(conn, tenant, &callback.queue, &target)?))
     };
     match Seating::of(queue, effects::by_mail(callback)) {
         Seating::Agent => agents::free_in_queue(conn, tenant, &callback.queue),

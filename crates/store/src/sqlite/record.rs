@@ -25,31 +25,65 @@ pub(super) fn family(
     parent: Option<InteractionId>,
     thread: Option<String>,
 ) -> Result<Family> {
-    let Some(parent) = parent else { return Ok(Family { thread }) };
+    let Some(parent) = parent else {
+        return Ok(Family { thread });
+    };
     let found: Option<(bool, Option<String>)> = conn
-        .prepare_cached("SELECT allow_children, thread FROM interactions WHERE tenant = ?1 AND id = ?2")?
-        .query_row(params![tenant.as_str(), blob(&parent.0)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare_cached(
+            "SELECT allow_children, thread FROM interactions WHERE tenant = ?1 AND id = ?2",
+        )?
+        .query_row(params![tenant.as_str(), blob(&parent.0)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let Some((allows, of_parent)) = found else {
-        return Err(conflict("parent_id", "not_found", "there is no such interaction"));
+        return Err(conflict(
+            "parent_id",
+            "not_found",
+            "there is no such interaction",
+        ));
     };
     if !allows {
-        return Err(conflict("parent_id", "no_children", "this interaction takes no children"));
+        return Err(conflict(
+            "parent_id",
+            "no_children",
+            "this interaction takes no children",
+        ));
     }
-    Ok(Family { thread: thread.or(of_parent).or_else(|| Some(parent.to_string())) })
+    Ok(Family {
+        thread: thread.or(of_parent).or_else(|| Some(parent.to_string())),
+    })
 }
 
-pub(super) fn record(write: &mut Write<'_>, house: &House, order: RecordOrder) -> Result<Interaction> {
-    let RecordOrder { mut interaction, status, actor, now } = order;
+pub(super) fn record(
+    write: &mut Write<'_>,
+    house: &House,
+    order: RecordOrder,
+) -> Result<Interaction> {
+    let RecordOrder {
+        mut interaction,
+        status,
+        actor,
+        now,
+    } = order;
     let conn = write.conn;
     let tenant = interaction.tenant.clone();
     if interaction.entity_type == EntityType::CALLBACK {
-        return Err(conflict("entity_type", "callback", "callbacks are booked, not recorded"));
+        return Err(conflict(
+            "entity_type",
+            "callback",
+            "callbacks are booked, not recorded",
+        ));
     }
     if rows::is_known(conn, &tenant, interaction.id)? {
-        return Err(conflict("interaction_id", "exists", "an interaction of this id exists already"));
+        return Err(conflict(
+            "interaction_id",
+            "exists",
+            "an interaction of this id exists already",
+        ));
     }
-    interaction.thread = family(conn, &tenant, interaction.parent, interaction.thread.take())?.thread;
+    interaction.thread =
+        family(conn, &tenant, interaction.parent, interaction.thread.take())?.thread;
     if customers::read_customer(conn, &tenant, &interaction.customer)?.is_none() {
         customers::write_customer(
             conn,
@@ -66,8 +100,13 @@ pub(super) fn record(write: &mut Write<'_>, house: &House, order: RecordOrder) -
         )?;
     }
     let id = interaction.id;
-    let event = NewEvent::new(EventKind::Recorded, &actor).with("entity_type", interaction.entity_type.0);
-    let recorded = RecordedInteraction { interaction, status, revision: 1 };
+    let event =
+        NewEvent::new(EventKind::Recorded, &actor).with("entity_type", interaction.entity_type.0);
+    let recorded = RecordedInteraction {
+        interaction,
+        status,
+        revision: 1,
+    };
     write_recorded(conn, &recorded)?;
     let sealed = Chain::default().seal(id, vec![event], now, house.chance.as_ref());
     rows::insert_events(conn, &tenant, id, &sealed)?;
@@ -80,9 +119,14 @@ pub(super) fn write_recorded(conn: &Connection, recorded: &RecordedInteraction) 
 }
 
 /// An interaction of any kind, as its row has it: one of the two documents is there.
-pub(super) fn any_of(recorded: Option<String>, callback: Option<String>) -> Result<Option<AnyInteraction>> {
+pub(super) fn any_of(
+    recorded: Option<String>,
+    callback: Option<String>,
+) -> Result<Option<AnyInteraction>> {
     if let Some(doc) = callback {
-        return Ok(Some(AnyInteraction::Callback(Box::new(rows::callback_of(&doc)?))));
+        return Ok(Some(AnyInteraction::Callback(Box::new(rows::callback_of(
+            &doc,
+        )?))));
     }
     recorded
         .map(|doc| serde_json::from_str::<RecordedInteraction>(&doc))
@@ -91,7 +135,11 @@ pub(super) fn any_of(recorded: Option<String>, callback: Option<String>) -> Resu
         .map_err(|error| unreadable("interactions", "doc", &error))
 }
 
-pub(super) fn read_any(conn: &Connection, tenant: &TenantId, id: InteractionId) -> Result<Option<AnyInteraction>> {
+pub(super) fn read_any(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: InteractionId,
+) -> Result<Option<AnyInteraction>> {
     let found: Option<(Option<String>, Option<String>)> = conn
         .prepare_cached(
             "SELECT interactions.doc, callbacks.doc FROM interactions
@@ -105,7 +153,10 @@ pub(super) fn read_any(conn: &Connection, tenant: &TenantId, id: InteractionId) 
 
 /// Used by the prune of uploads and the lists: one page of interactions is one query.
 pub(super) fn cursor(interaction: &Interaction) -> crate::Cursor {
-    crate::Cursor { created_ms: ms(interaction.created_at), id: interaction.id }
+    crate::Cursor {
+        created_ms: ms(interaction.created_at),
+        id: interaction.id,
+    }
 }
 
 /// The `LIMIT` that also tells whether there is more.

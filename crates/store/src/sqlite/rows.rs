@@ -20,7 +20,12 @@ pub(super) fn blob(id: &Uuid) -> &[u8] {
     id.as_bytes().as_slice()
 }
 
-pub(super) fn uuid(row: &Row<'_>, column: usize, table: &'static str, name: &'static str) -> Result<Uuid> {
+pub(super) fn uuid(
+    row: &Row<'_>,
+    column: usize,
+    table: &'static str,
+    name: &'static str,
+) -> Result<Uuid> {
     let bytes: Vec<u8> = row.get(column)?;
     Uuid::from_slice(&bytes).map_err(|_| damaged(table, name, "not 16 bytes"))
 }
@@ -48,7 +53,11 @@ pub(super) fn count(number: i64) -> u64 {
 
 // ── callbacks ────────────────────────────────────────────────────────────────────────────────────
 
-pub(super) fn read_callback(conn: &Connection, tenant: &TenantId, id: InteractionId) -> Result<Option<Callback>> {
+pub(super) fn read_callback(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: InteractionId,
+) -> Result<Option<Callback>> {
     let doc: Option<String> = conn
         .prepare_cached("SELECT doc FROM callbacks WHERE tenant = ?1 AND id = ?2")?
         .query_row(params![tenant.as_str(), blob(&id.0)], |row| row.get(0))
@@ -57,7 +66,8 @@ pub(super) fn read_callback(conn: &Connection, tenant: &TenantId, id: Interactio
 }
 
 pub(super) fn callback_of(doc: &str) -> Result<Callback> {
-    let callback: Callback = serde_json::from_str(doc).map_err(|error| unreadable("callbacks", "doc", &error))?;
+    let callback: Callback =
+        serde_json::from_str(doc).map_err(|error| unreadable("callbacks", "doc", &error))?;
     if callback.contacts.is_empty() {
         return Err(damaged("callbacks", "doc", "no contact"));
     }
@@ -65,12 +75,20 @@ pub(super) fn callback_of(doc: &str) -> Result<Callback> {
 }
 
 /// Writes the whole callback: its document and every column made from it.
-pub(super) fn write_callback(conn: &Connection, before: Option<&Callback>, callback: &Callback) -> Result<()> {
+pub(super) fn write_callback(
+    conn: &Connection,
+    before: Option<&Callback>,
+    callback: &Callback,
+) -> Result<()> {
     let tenant = callback.interaction.tenant.as_str();
     if before.is_none_or(|before| before.interaction != callback.interaction) {
         write_interaction(conn, &callback.interaction, None)?;
     }
-    let sql = if before.is_none() { INSERT_CALLBACK } else { UPDATE_CALLBACK };
+    let sql = if before.is_none() {
+        INSERT_CALLBACK
+    } else {
+        UPDATE_CALLBACK
+    };
     let (callback_status, status) = callback.state.wire();
     let columns = StateColumns::of(&callback.state);
     let claim = callback.state.claim();
@@ -140,13 +158,23 @@ fn write_contacts(conn: &Connection, callback: &Callback) -> Result<()> {
     )?;
     let created = ms(callback.interaction.created_at);
     for (index, step) in callback.contacts.iter().enumerate() {
-        insert.execute(params![tenant, id, int(index as u64), step.contact.expose(), created])?;
+        insert.execute(params![
+            tenant,
+            id,
+            int(index as u64),
+            step.contact.expose(),
+            created
+        ])?;
     }
     Ok(())
 }
 
 /// The common columns of an interaction of any kind; `doc` only if it is not a callback.
-pub(super) fn write_interaction(conn: &Connection, interaction: &Interaction, doc: Option<&str>) -> Result<()> {
+pub(super) fn write_interaction(
+    conn: &Connection,
+    interaction: &Interaction,
+    doc: Option<&str>,
+) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO interactions (tenant, id, entity_type, customer, parent, thread, external_id, owner,
              allow_children, created_at, doc)
@@ -173,7 +201,11 @@ pub(super) fn write_interaction(conn: &Connection, interaction: &Interaction, do
 
 // ── attempts ─────────────────────────────────────────────────────────────────────────────────────
 
-pub(super) fn insert_attempt(conn: &Connection, attempt: &Attempt, by_mail: bool) -> rusqlite::Result<usize> {
+pub(super) fn insert_attempt(
+    conn: &Connection,
+    attempt: &Attempt,
+    by_mail: bool,
+) -> rusqlite::Result<usize> {
     conn.prepare_cached(
         "INSERT INTO attempts (tenant, id, callback, number, channel, route, agent, dn, contact, by_mail, fence,
              began_at, counted, legs)
@@ -198,7 +230,12 @@ pub(super) fn insert_attempt(conn: &Connection, attempt: &Attempt, by_mail: bool
 
 /// The ended part of an attempt's row.
 pub(super) fn update_attempt(conn: &Connection, attempt: &Attempt) -> Result<()> {
-    let outcome = attempt.outcome.as_ref().map(serde_json::to_string).transpose().map_err(unwritable)?;
+    let outcome = attempt
+        .outcome
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(unwritable)?;
     conn.prepare_cached(
         "UPDATE attempts SET route = ?3, answered_at = ?4, ended_at = ?5, counted = ?6, verdict = ?7, outcome = ?8
          WHERE tenant = ?1 AND id = ?2",
@@ -216,10 +253,15 @@ pub(super) fn update_attempt(conn: &Connection, attempt: &Attempt) -> Result<()>
     Ok(())
 }
 
-const ATTEMPT: &str = "id, callback, number, channel, route, agent, dn, contact, fence, began_at, answered_at,
+const ATTEMPT: &str =
+    "id, callback, number, channel, route, agent, dn, contact, fence, began_at, answered_at,
     ended_at, counted, outcome, legs";
 
-pub(super) fn read_attempt(conn: &Connection, tenant: &TenantId, id: AttemptId) -> Result<Option<Attempt>> {
+pub(super) fn read_attempt(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: AttemptId,
+) -> Result<Option<Attempt>> {
     let sql = format!("SELECT {ATTEMPT} FROM attempts WHERE tenant = ?1 AND id = ?2");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![tenant.as_str(), blob(&id.0)])?;
@@ -227,8 +269,14 @@ pub(super) fn read_attempt(conn: &Connection, tenant: &TenantId, id: AttemptId) 
 }
 
 /// A callback's attempts in order.
-pub(super) fn read_attempts(conn: &Connection, tenant: &TenantId, callback: InteractionId) -> Result<Vec<Attempt>> {
-    let sql = format!("SELECT {ATTEMPT} FROM attempts WHERE tenant = ?1 AND callback = ?2 ORDER BY number");
+pub(super) fn read_attempts(
+    conn: &Connection,
+    tenant: &TenantId,
+    callback: InteractionId,
+) -> Result<Vec<Attempt>> {
+    let sql = format!(
+        "SELECT {ATTEMPT} FROM attempts WHERE tenant = ?1 AND callback = ?2 ORDER BY number"
+    );
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(params![tenant.as_str(), blob(&callback.0)])?;
     let mut attempts = Vec::new();
@@ -240,7 +288,9 @@ pub(super) fn read_attempts(conn: &Connection, tenant: &TenantId, callback: Inte
 
 fn attempt_of(row: &Row<'_>, tenant: &TenantId) -> Result<Attempt> {
     let at = |column: usize, name| -> Result<Option<Timestamp>> {
-        row.get::<_, Option<i64>>(column)?.map(|at| time(at, "attempts", name)).transpose()
+        row.get::<_, Option<i64>>(column)?
+            .map(|at| time(at, "attempts", name))
+            .transpose()
     };
     let outcome: Option<String> = row.get(13)?;
     let legs: String = row.get(14)?;
@@ -263,13 +313,19 @@ fn attempt_of(row: &Row<'_>, tenant: &TenantId) -> Result<Attempt> {
             .map(|text| serde_json::from_str(&text))
             .transpose()
             .map_err(|error| unreadable("attempts", "outcome", &error))?,
-        legs: serde_json::from_str(&legs).map_err(|error| unreadable("attempts", "legs", &error))?,
+        legs: serde_json::from_str(&legs)
+            .map_err(|error| unreadable("attempts", "legs", &error))?,
     })
 }
 
 // ── events ───────────────────────────────────────────────────────────────────────────────────────
 
-pub(super) fn insert_events(conn: &Connection, tenant: &TenantId, of: InteractionId, events: &[Sealed]) -> Result<()> {
+pub(super) fn insert_events(
+    conn: &Connection,
+    tenant: &TenantId,
+    of: InteractionId,
+    events: &[Sealed],
+) -> Result<()> {
     let mut insert = conn.prepare_cached(
         "INSERT INTO events (tenant, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -310,7 +366,8 @@ pub(super) fn event_of(row: &Row<'_>) -> Result<Event> {
         at: time(row.get(4)?, "events", "at")?,
         kind: kind_of(&kind)?,
         actor: row.get(6)?,
-        detail: serde_json::from_str(&detail).map_err(|error| unreadable("events", "detail", &error))?,
+        detail: serde_json::from_str(&detail)
+            .map_err(|error| unreadable("events", "detail", &error))?,
         personal: personal
             .map(|text| serde_json::from_str(&text))
             .transpose()
@@ -321,7 +378,11 @@ pub(super) fn event_of(row: &Row<'_>) -> Result<Event> {
 }
 
 /// Events that a query over [`EVENT`] finds.
-pub(super) fn events(conn: &Connection, condition: &str, values: &[&dyn ToSql]) -> Result<Vec<Event>> {
+pub(super) fn events(
+    conn: &Connection,
+    condition: &str,
+    values: &[&dyn ToSql],
+) -> Result<Vec<Event>> {
     let sql = format!("SELECT {EVENT} FROM events WHERE {condition}");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query(values)?;

@@ -12,15 +12,36 @@ use std::process::{Command, Stdio};
 async fn reopening_keeps_everything() {
     let town = sqlite_file().await;
     town.staffed().await;
-    town.book("billing", with(voice(1), json!({ "text": "hello" })), monday()).await;
-    let dialling = town.into_call(later(1)).await;
+    town.book(
+        "billing",
+        with(voice(1), json!({ "text": "hello" })),
+        monday(),
+    )
+    .await;
+    let dialling = town.call(later(1)).await;
     let events = town.store.events_after(&tenant(), 0, 100).await.unwrap();
-    let attempts = town.store.attempts(&tenant(), dialling.interaction.id).await.unwrap();
-    let (queues, agents) = (town.store.queues(&tenant()).await.unwrap(), town.store.agents(&tenant()).await.unwrap());
+    let attempts = town
+        .store
+        .attempts(&tenant(), dialling.interaction.id)
+        .await
+        .unwrap();
+    let (queues, agents) = (
+        town.store.queues(&tenant()).await.unwrap(),
+        town.store.agents(&tenant()).await.unwrap(),
+    );
     let town = town.reopened().await;
     assert_eq!(town.get(&dialling).await, dialling);
-    assert_eq!(town.store.events_after(&tenant(), 0, 100).await.unwrap(), events);
-    assert_eq!(town.store.attempts(&tenant(), dialling.interaction.id).await.unwrap(), attempts);
+    assert_eq!(
+        town.store.events_after(&tenant(), 0, 100).await.unwrap(),
+        events
+    );
+    assert_eq!(
+        town.store
+            .attempts(&tenant(), dialling.interaction.id)
+            .await
+            .unwrap(),
+        attempts
+    );
     assert_eq!(town.store.queues(&tenant()).await.unwrap(), queues);
     assert_eq!(town.store.agents(&tenant()).await.unwrap(), agents);
     town.is_healthy().await;
@@ -60,10 +81,17 @@ async fn killed_in_the_middle() {
             }
         }
         child.wait().unwrap();
-        assert!(told.len() >= 40 * round, "the child booked {} before it ended", told.len());
+        assert!(
+            told.len() >= 40 * round,
+            "the child booked {} before it ended",
+            told.len()
+        );
         let town = Town::open(url, Some(folder)).await;
         for id in told {
-            assert!(town.store.callback(&tenant(), id).await.unwrap().is_some(), "round {round}: {id} was lost");
+            assert!(
+                town.store.callback(&tenant(), id).await.unwrap().is_some(),
+                "round {round}: {id} was lost"
+            );
         }
         town.is_healthy().await;
     }
@@ -78,9 +106,13 @@ async fn book_until_killed(url: String) {
         bookers.push(tokio::spawn(async move {
             // Far more than are waited for: the parent's kill ends it.
             for last in 0..1000 {
-                let mut order = town.order("pbx", voice(booker * 1000 + last), monday()).await;
+                let mut order = town
+                    .order("pbx", voice(booker * 1000 + last), monday())
+                    .await;
                 order.id = InteractionId(town.chance.uuid());
-                let Acceptance::New(callback, _) = town.store.accept(order).await.unwrap() else { return };
+                let Acceptance::New(callback, _) = town.store.accept(order).await.unwrap() else {
+                    return;
+                };
                 println!("booked {}", callback.interaction.id);
             }
         }));

@@ -3,17 +3,17 @@
 //! A case is a function over an open store. To run the suite over another database, add a fixture to
 //! `town.rs` and a line to `conformance!`.
 
-mod town;
-mod booking;
-mod path;
-mod claims;
-mod lapses;
-mod reading;
 mod bodies;
-mod roster;
-mod operations;
-mod random;
+mod booking;
+mod claims;
 mod durable;
+mod lapses;
+mod operations;
+mod path;
+mod random;
+mod reading;
+mod roster;
+mod town;
 
 macro_rules! conformance {
     ($($file:ident { $($case:ident),+ $(,)? })+) => {

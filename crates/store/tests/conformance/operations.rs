@@ -11,24 +11,56 @@ pub async fn signals_come_after_the_commit(town: &Town) {
     town.staffed().await;
     let mut signals = town.store.signals();
     let mut heard = async || {
-        tokio::time::timeout(Duration::from_secs(60), signals.recv()).await.expect("a signal in time").expect("a signal")
+        tokio::time::timeout(Duration::from_secs(60), signals.recv())
+            .await
+            .expect("a signal in time")
+            .expect("a signal")
     };
     let booked = town.book("billing", voice(1), monday()).await;
     let id = booked.interaction.id;
-    let told = Signal::Callback { tenant: tenant(), id, queue: queue_id("billing") };
+    let told = Signal::Callback {
+        tenant: tenant(),
+        id,
+        queue: queue_id("billing"),
+    };
     assert_eq!(heard().await, told);
     let offered = town.claim_one(later(1)).await;
     // Due, then offered.
     assert_eq!(heard().await, told);
     assert_eq!(heard().await, told);
-    town.must(&offered, Command::Cancel { by: Canceller::Customer, reason: None }, later(2)).await;
-    assert_eq!(heard().await, Signal::Agent { tenant: tenant(), id: AgentId(1) });
+    town.must(
+        &offered,
+        Command::Cancel {
+            by: Canceller::Customer,
+            reason: None,
+        },
+        later(2),
+    )
+    .await;
+    assert_eq!(
+        heard().await,
+        Signal::Agent {
+            tenant: tenant(),
+            id: AgentId(1)
+        }
+    );
     assert_eq!(heard().await, told);
     // A refused command is not told: the next signal is the queue's.
     assert!(town.apply(&offered, Command::Tick, later(3)).await.is_err());
-    let queue = town.store.queue(&tenant(), &queue_id("billing")).await.unwrap().unwrap();
+    let queue = town
+        .store
+        .queue(&tenant(), &queue_id("billing"))
+        .await
+        .unwrap()
+        .unwrap();
     town.store.put_queue(queue, None).await.unwrap();
-    assert_eq!(heard().await, Signal::Queue { tenant: tenant(), id: queue_id("billing") });
+    assert_eq!(
+        heard().await,
+        Signal::Queue {
+            tenant: tenant(),
+            id: queue_id("billing")
+        }
+    );
 }
 
 pub async fn a_healthy_store(town: &Town) {
@@ -38,7 +70,10 @@ pub async fn a_healthy_store(town: &Town) {
         town.book("billing", voice(last), monday()).await;
     }
     let found = town.store.examine().await.unwrap();
-    assert_eq!((found.callbacks, found.events, found.chains_checked), (5, 5, 5));
+    assert_eq!(
+        (found.callbacks, found.events, found.chains_checked),
+        (5, 5, 5)
+    );
     assert_eq!(found.faults, Vec::<String>::new());
     assert!(found.schema_version >= 1);
 }
@@ -48,6 +83,12 @@ pub async fn a_closed_store(town: &Town) {
     town.store.close().await;
     town.store.close().await;
     assert!(matches!(town.store.ping().await, Err(StoreError::Closed)));
-    assert!(matches!(town.store.queues(&tenant()).await, Err(StoreError::Closed)));
-    assert!(matches!(town.store.prune(monday()).await, Err(StoreError::Closed)));
+    assert!(matches!(
+        town.store.queues(&tenant()).await,
+        Err(StoreError::Closed)
+    ));
+    assert!(matches!(
+        town.store.prune(monday()).await,
+        Err(StoreError::Closed)
+    ));
 }

@@ -56,18 +56,29 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 #[test]
 fn nothing_is_sold_twice() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let config = Config {
+        cases: 24,
+        failure_persistence: None,
+        ..Config::default()
+    };
     TestRunner::new(config)
         .run(&prop::collection::vec(deed(), 1..90), |deeds| {
-            runtime.block_on(live_through(deeds)).map_err(TestCaseError::fail)
+            runtime
+                .block_on(live_through(deeds))
+                .map_err(TestCaseError::fail)
         })
         .unwrap();
 }
 
 async fn live_through(deeds: Vec<Deed>) -> Result<(), String> {
     let town = sqlite_memory().await;
-    town.queue("pbx", dn_rules(u32::try_from(PLACES).unwrap())).await;
+    town.queue("pbx", dn_rules(u32::try_from(PLACES).unwrap()))
+        .await;
     town.queue("billing", rules(serde_json::json!({}))).await;
     for agent in 1..=3 {
         town.agent(agent, &["billing"], agent == 3).await;
@@ -80,75 +91,170 @@ async fn live_through(deeds: Vec<Deed>) -> Result<(), String> {
             Ok(()) | Err(StoreError::Refused(_) | StoreError::Conflict { .. }) => {}
             Err(error) => return Err(format!("{what}: {error}")),
         }
-        look_around(&town).await.map_err(|fault| format!("after {what}: {fault}"))?;
+        look_around(&town)
+            .await
+            .map_err(|fault| format!("after {what}: {fault}"))?;
     }
-    let found = town.store.examine().await.map_err(|error| error.to_string())?;
-    if found.faults.is_empty() { Ok(()) } else { Err(found.faults.join("; ")) }
+    let found = town
+        .store
+        .examine()
+        .await
+        .map_err(|error| error.to_string())?;
+    if found.faults.is_empty() {
+        Ok(())
+    } else {
+        Err(found.faults.join("; "))
+    }
 }
 
 async fn act(town: &Town, deed: Deed, now: &mut Timestamp) -> Result<(), StoreError> {
     let at = *now;
     match deed {
         Deed::Book { by_dn, contact } => {
-            town.try_book(if by_dn { "pbx" } else { "billing" }, voice(contact), at).await?;
+            town.try_book(if by_dn { "pbx" } else { "billing" }, voice(contact), at)
+                .await?;
         }
         Deed::Claim { two, limit } => {
             let order = claim_order(if two { "two" } else { "one" }, at);
-            town.store.claim_due(ringback_store::ClaimOrder { limit, places: limit, ..order }).await?;
+            town.store
+                .claim_due(ringback_store::ClaimOrder {
+                    limit,
+                    places: limit,
+                    ..order
+                })
+                .await?;
         }
         Deed::Answer { pick, yes } => {
-            let Some(callback) = chosen(town, pick, |state| matches!(state, State::Offered { .. })).await else { return Ok(()) };
+            let Some(callback) =
+                chosen(town, pick, |state| matches!(state, State::Offered { .. })).await
+            else {
+                return Ok(());
+            };
             let (offer, agent) = offer_of(&callback);
-            let answer = if yes { Command::AcceptOffer { offer, agent } } else { Command::DeclineOffer { offer, agent } };
+            let answer = if yes {
+                Command::AcceptOffer { offer, agent }
+            } else {
+                Command::DeclineOffer { offer, agent }
+            };
             town.apply(&callback, answer, at).await?;
         }
         Deed::TimeOut { pick } => {
-            let Some(callback) = chosen(town, pick, |state| matches!(state, State::Offered { .. })).await else { return Ok(()) };
-            town.apply(&callback, Command::OfferTimedOut { fence: callback.fence }, at).await?;
+            let Some(callback) =
+                chosen(town, pick, |state| matches!(state, State::Offered { .. })).await
+            else {
+                return Ok(());
+            };
+            town.apply(
+                &callback,
+                Command::OfferTimedOut {
+                    fence: callback.fence,
+                },
+                at,
+            )
+            .await?;
         }
         Deed::Begin { pick } => {
-            let Some(callback) = chosen(town, pick, |state| matches!(state, State::Assigned { .. })).await else { return Ok(()) };
+            let Some(callback) =
+                chosen(town, pick, |state| matches!(state, State::Assigned { .. })).await
+            else {
+                return Ok(());
+            };
             town.begin(&callback, at).await?;
         }
         Deed::Connect { pick } => {
-            let Some(callback) = chosen(town, pick, |state| matches!(state, State::Dialling { .. })).await else { return Ok(()) };
+            let Some(callback) =
+                chosen(town, pick, |state| matches!(state, State::Dialling { .. })).await
+            else {
+                return Ok(());
+            };
             let what = Progress::Connected { route: None };
-            let connected = Command::Progress { fence: callback.fence, attempt: attempt_of(&callback), what };
+            let connected = Command::Progress {
+                fence: callback.fence,
+                attempt: attempt_of(&callback),
+                what,
+            };
             town.apply(&callback, connected, at).await?;
         }
         Deed::Settle { pick, result } => {
-            let Some(callback) = chosen(town, pick, in_call).await else { return Ok(()) };
-            town.apply(&callback, settle(&callback, outcome(CallResult(result))), at).await?;
+            let Some(callback) = chosen(town, pick, in_call).await else {
+                return Ok(());
+            };
+            town.apply(
+                &callback,
+                settle(&callback, outcome(CallResult(result))),
+                at,
+            )
+            .await?;
         }
         Deed::Dispose { pick, result } => {
-            let Some(callback) = chosen(town, pick, |state| matches!(state, State::WrapUp { .. })).await else { return Ok(()) };
-            let dispose = Command::Dispose { disposition: None, result: Some(CallResult(result)) };
+            let Some(callback) =
+                chosen(town, pick, |state| matches!(state, State::WrapUp { .. })).await
+            else {
+                return Ok(());
+            };
+            let dispose = Command::Dispose {
+                disposition: None,
+                result: Some(CallResult(result)),
+            };
             town.apply(&callback, dispose, at).await?;
         }
         Deed::Cancel { pick } => {
-            let Some(callback) = chosen(town, pick, |state| !state.is_ended()).await else { return Ok(()) };
-            town.apply(&callback, Command::Cancel { by: Canceller::Operator, reason: None }, at).await?;
+            let Some(callback) = chosen(town, pick, |state| !state.is_ended()).await else {
+                return Ok(());
+            };
+            town.apply(
+                &callback,
+                Command::Cancel {
+                    by: Canceller::Operator,
+                    reason: None,
+                },
+                at,
+            )
+            .await?;
         }
         Deed::Snooze { pick } => {
-            let Some(callback) = chosen(town, pick, |state| !state.is_ended()).await else { return Ok(()) };
-            let until = ringback_callbacks::wire_time::plus(at, std::time::Duration::from_secs(300));
+            let Some(callback) = chosen(town, pick, |state| !state.is_ended()).await else {
+                return Ok(());
+            };
+            let until =
+                ringback_callbacks::wire_time::plus(at, std::time::Duration::from_secs(300));
             town.apply(&callback, Command::Snooze { until }, at).await?;
         }
         Deed::PassOn { pick, agent } => {
-            let Some(callback) = chosen(town, pick, |state| !state.is_ended()).await else { return Ok(()) };
-            town.apply(&callback, Command::TransferToAgent { agent: AgentId(agent) }, at).await?;
+            let Some(callback) = chosen(town, pick, |state| !state.is_ended()).await else {
+                return Ok(());
+            };
+            town.apply(
+                &callback,
+                Command::TransferToAgent {
+                    agent: AgentId(agent),
+                },
+                at,
+            )
+            .await?;
         }
         Deed::Presence { agent, ready } => {
-            let presence = if ready { Presence::Ready } else { Presence::Away };
-            town.store.set_presence(&tenant(), AgentId(agent), presence, at).await?;
+            let presence = if ready {
+                Presence::Ready
+            } else {
+                Presence::Away
+            };
+            town.store
+                .set_presence(&tenant(), AgentId(agent), presence, at)
+                .await?;
         }
         Deed::TakeLapsed => {
             for lapsed in town.store.take_lapsed(&node("one"), at, LEASE, 10).await? {
-                let rescue = Command::Rescue { fence: lapsed.callback.fence, learned: None };
+                let rescue = Command::Rescue {
+                    fence: lapsed.callback.fence,
+                    learned: None,
+                };
                 town.apply(&lapsed.callback, rescue, at).await?;
             }
         }
-        Deed::Wait { seconds } => *now = ringback_callbacks::wire_time::plus(at, std::time::Duration::from_secs(seconds)),
+        Deed::Wait { seconds } => {
+            *now = ringback_callbacks::wire_time::plus(at, std::time::Duration::from_secs(seconds))
+        }
     }
     Ok(())
 }
@@ -158,11 +264,22 @@ fn in_call(state: &State) -> bool {
 }
 
 async fn everything(town: &Town) -> Vec<Callback> {
-    town.store.callbacks(CallbackQuery { limit: 1000, ..CallbackQuery::default() }).await.unwrap().items
+    town.store
+        .callbacks(CallbackQuery {
+            limit: 1000,
+            ..CallbackQuery::default()
+        })
+        .await
+        .unwrap()
+        .items
 }
 
 async fn chosen(town: &Town, pick: usize, fits: impl Fn(&State) -> bool) -> Option<Callback> {
-    let mut fitting: Vec<Callback> = everything(town).await.into_iter().filter(|callback| fits(&callback.state)).collect();
+    let mut fitting: Vec<Callback> = everything(town)
+        .await
+        .into_iter()
+        .filter(|callback| fits(&callback.state))
+        .collect();
     if fitting.is_empty() {
         return None;
     }
@@ -183,18 +300,35 @@ async fn look_around(town: &Town) -> Result<(), String> {
             }
         }
         match &callback.state {
-            State::Assigned { target: Target::Dn, .. }
-            | State::Dialling { target: Target::Dn, .. }
-            | State::Talking { target: Target::Dn, .. } => at_dn += 1,
+            State::Assigned {
+                target: Target::Dn, ..
+            }
+            | State::Dialling {
+                target: Target::Dn, ..
+            }
+            | State::Talking {
+                target: Target::Dn, ..
+            } => at_dn += 1,
             _ => {}
         }
         if in_call(&callback.state) && !numbers.insert(callback.contact().expose().to_owned()) {
             return Err("two calls with one number".to_owned());
         }
     }
-    let engaged = town.store.agents(&tenant()).await.unwrap().iter().filter(|agent| agent.engaged.is_some()).count();
+    let engaged = town
+        .store
+        .agents(&tenant())
+        .await
+        .unwrap()
+        .iter()
+        .filter(|agent| agent.engaged.is_some())
+        .count();
     if engaged != hands.len() {
         return Err("hands are full of nothing".to_owned());
     }
-    if at_dn > PLACES { Err(format!("{at_dn} at {PLACES} places")) } else { Ok(()) }
+    if at_dn > PLACES {
+        Err(format!("{at_dn} at {PLACES} places"))
+    } else {
+        Ok(())
+    }
 }

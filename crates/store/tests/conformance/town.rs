@@ -7,7 +7,9 @@ use ringback_callbacks::agent::{Agent, Presence};
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::clock::Chance;
 use ringback_callbacks::event::Actor;
-use ringback_callbacks::ids::{AgentId, AttemptId, InteractionId, NodeId, OfferId, QueueId, TenantId};
+use ringback_callbacks::ids::{
+    AgentId, AttemptId, InteractionId, NodeId, OfferId, QueueId, TenantId,
+};
 use ringback_callbacks::lifecycle::{Begin, Command};
 use ringback_callbacks::outcome::{CallResult, Outcome, PlatformCode};
 use ringback_callbacks::queue::{Queue, QueueRules};
@@ -15,8 +17,8 @@ use ringback_callbacks::request::{self, NewCallback};
 use ringback_callbacks::state::State;
 use ringback_callbacks::wire_time;
 use ringback_store::{
-    AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Claimed, Idempotent, OpenOptions, Result, Store,
-    StoreError, StoredAnswer,
+    AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Claimed, Idempotent, OpenOptions,
+    Result, Store, StoreError, StoredAnswer,
 };
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
@@ -111,7 +113,10 @@ pub fn queue_id(id: &str) -> QueueId {
 }
 
 pub fn node(name: &str) -> NodeId {
-    NodeId { name: name.to_owned(), boot: Uuid::from_u128(1) }
+    NodeId {
+        name: name.to_owned(),
+        boot: Uuid::from_u128(1),
+    }
 }
 
 pub fn rules(change: Value) -> QueueRules {
@@ -128,7 +133,9 @@ pub fn rules(change: Value) -> QueueRules {
 }
 
 pub fn dn_rules(places: u32) -> QueueRules {
-    rules(json!({ "delivery": { "kind": "dn", "dn": "8000", "location": "pbx", "max_concurrent": places } }))
+    rules(
+        json!({ "delivery": { "kind": "dn", "dn": "8000", "location": "pbx", "max_concurrent": places } }),
+    )
 }
 
 pub fn reached() -> Outcome {
@@ -136,7 +143,11 @@ pub fn reached() -> Outcome {
 }
 
 pub fn outcome(result: CallResult) -> Outcome {
-    Outcome::new(result, result.verdict(), PlatformCode::new("sip", Some(200), "as told"))
+    Outcome::new(
+        result,
+        result.verdict(),
+        PlatformCode::new("sip", Some(200), "as told"),
+    )
 }
 
 /// A key whose answer says which callback it was made from.
@@ -156,13 +167,22 @@ pub fn asked(application: i64, key: &str, body: u8) -> Option<Idempotent> {
 impl Town {
     pub async fn open(url: String, folder: Option<TempDir>) -> Town {
         let chance = Dice::new(7);
-        let store = ringback_store::open(&url, OpenOptions::default(), chance.clone()).await.expect("a store");
-        Town { store, chance, url, folder }
+        let store = ringback_store::open(&url, OpenOptions::default(), chance.clone())
+            .await
+            .expect("a store");
+        Town {
+            store,
+            chance,
+            url,
+            folder,
+        }
     }
 
     /// Drops the store as a killed process would, without a word, and opens it anew.
     pub async fn reopened(self) -> Town {
-        let Town { store, url, folder, .. } = self;
+        let Town {
+            store, url, folder, ..
+        } = self;
         drop(store);
         Town::open(url, folder).await
     }
@@ -226,7 +246,11 @@ impl Town {
     }
 
     pub async fn try_book(&self, queue: &str, request: Value, now: Timestamp) -> Result<Callback> {
-        match self.store.accept(self.order(queue, request, now).await).await? {
+        match self
+            .store
+            .accept(self.order(queue, request, now).await)
+            .await?
+        {
             Acceptance::New(callback, _) => Ok(*callback),
             Acceptance::Repeated(_) => panic!("nothing was to be repeated"),
         }
@@ -237,7 +261,10 @@ impl Town {
     }
 
     pub async fn claim(&self, name: &str, now: Timestamp) -> Claimed {
-        self.store.claim_due(claim_order(name, now)).await.expect("claims")
+        self.store
+            .claim_due(claim_order(name, now))
+            .await
+            .expect("claims")
     }
 
     /// Claims and expects exactly one callback.
@@ -247,8 +274,18 @@ impl Town {
         claimed.callbacks.remove(0)
     }
 
-    pub async fn apply(&self, callback: &Callback, command: Command, now: Timestamp) -> Result<Callback> {
-        let order = ApplyOrder::system(callback.interaction.tenant.clone(), callback.interaction.id, command, now);
+    pub async fn apply(
+        &self,
+        callback: &Callback,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Callback> {
+        let order = ApplyOrder::system(
+            callback.interaction.tenant.clone(),
+            callback.interaction.id,
+            command,
+            now,
+        );
         self.store.apply(order).await.map(|applied| match applied {
             Applied::Done(callback, _) => *callback,
             Applied::Repeated(_) => panic!("nothing was to be repeated"),
@@ -256,16 +293,24 @@ impl Town {
     }
 
     pub async fn must(&self, callback: &Callback, command: Command, now: Timestamp) -> Callback {
-        self.apply(callback, command, now).await.expect("the command")
+        self.apply(callback, command, now)
+            .await
+            .expect("the command")
     }
 
     pub async fn accept_offer(&self, callback: &Callback, now: Timestamp) -> Callback {
         let (offer, agent) = offer_of(callback);
-        self.must(callback, Command::AcceptOffer { offer, agent }, now).await
+        self.must(callback, Command::AcceptOffer { offer, agent }, now)
+            .await
     }
 
     pub async fn begin(&self, callback: &Callback, now: Timestamp) -> Result<Callback> {
-        self.apply(callback, begin(AttemptId(self.chance.uuid()), callback.fence), now).await
+        self.apply(
+            callback,
+            begin(AttemptId(self.chance.uuid()), callback.fence),
+            now,
+        )
+        .await
     }
 
     pub async fn settle(&self, callback: &Callback, outcome: Outcome, now: Timestamp) -> Callback {
@@ -273,7 +318,7 @@ impl Town {
     }
 
     /// From the queue into a call: offer, yes, first packet.
-    pub async fn into_call(&self, now: Timestamp) -> Callback {
+    pub async fn call(&self, now: Timestamp) -> Callback {
         let mut callback = self.claim_one(now).await;
         if matches!(callback.state, State::Offered { .. }) {
             callback = self.accept_offer(&callback, now).await;
@@ -286,16 +331,28 @@ impl Town {
     }
 
     pub async fn get_id(&self, id: InteractionId) -> Callback {
-        self.store.callback(&tenant(), id).await.expect("a read").expect("the callback")
+        self.store
+            .callback(&tenant(), id)
+            .await
+            .expect("a read")
+            .expect("the callback")
     }
 
     pub async fn agent_now(&self, id: i64) -> Agent {
-        self.store.agent(&tenant(), AgentId(id)).await.expect("a read").expect("the agent")
+        self.store
+            .agent(&tenant(), AgentId(id))
+            .await
+            .expect("a read")
+            .expect("the agent")
     }
 
     /// Kinds of a callback's events, in order.
     pub async fn story(&self, callback: &Callback) -> Vec<&'static str> {
-        let events = self.store.events(&tenant(), callback.interaction.id, 0, 1000).await.expect("events");
+        let events = self
+            .store
+            .events(&tenant(), callback.interaction.id, 0, 1000)
+            .await
+            .expect("events");
         ringback_callbacks::event::verify_chain(&events).expect("a whole chain");
         events.iter().map(|event| event.kind.name()).collect()
     }
@@ -308,7 +365,13 @@ impl Town {
 }
 
 pub fn claim_order(name: &str, now: Timestamp) -> ClaimOrder {
-    ClaimOrder { node: node(name), now, lease: LEASE, limit: 1000, places: 1000 }
+    ClaimOrder {
+        node: node(name),
+        now,
+        lease: LEASE,
+        limit: 1000,
+        places: 1000,
+    }
 }
 
 pub fn offer_of(callback: &Callback) -> (OfferId, AgentId) {
@@ -341,7 +404,11 @@ pub fn begin(attempt: AttemptId, fence: u64) -> Command {
 }
 
 pub fn settle(callback: &Callback, outcome: Outcome) -> Command {
-    Command::Settle { fence: callback.fence, attempt: attempt_of(callback), outcome }
+    Command::Settle {
+        fence: callback.fence,
+        attempt: attempt_of(callback),
+        outcome,
+    }
 }
 
 /// The code of a conflict and the field it is about.
