@@ -123,17 +123,29 @@ async fn answer_that_crosses_the_cancel_is_hung_up_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trunk_challenges_and_is_given_the_right_digest() {
-    let mut call = Call::set_up(&[Part::agent("agent"), Part::trunk("one", "customer_challenges")], json!({})).await;
+async fn proxy_challenges_and_is_given_the_right_digest() {
+    let call = challenged("customer_challenges").await;
+    let seen = call.parts[1].messages();
+    let credentials = seen.lines().find_map(|line| line.strip_prefix("Proxy-Authorization: ")).expect("credentials");
+    assert_right_digest(credentials, "trunk-user", "trunk-secret", "INVITE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn server_challenges_and_is_given_the_right_digest() {
+    let call = challenged("customer_challenges_as_server").await;
+    assert!(call.parts[1].messages().contains("\nAuthorization: Digest"));
+}
+
+async fn challenged(scenario: &'static str) -> Call {
+    let mut call = Call::set_up(&[Part::agent("agent"), Part::trunk("one", scenario)], json!({})).await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     expect(&ended, &call.only_attempt().await, 0, "reached", true);
-    let seen = call.parts[1].messages();
-    assert!(seen.contains("Proxy-Authorization: Digest"), "{seen}");
-    assert!(!seen.contains("trunk-secret"));
-    // The agent's side was never challenged: it is told nothing of the trunk's credentials.
+    assert!(!call.parts[1].messages().contains("trunk-secret"));
+    // The agent's side never challenged: it is told nothing of the trunk's credentials.
     assert!(!call.parts[0].messages().contains("Authorization"));
     assert!(!call.server.log().contains("trunk-secret"));
+    call
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,6 +349,21 @@ impl Call {
             );
         }
     }
+}
+
+/// Computes the digest with Python's own MD5: nothing of ours judges it.
+fn assert_right_digest(credentials: &str, user: &str, password: &str, method: &str) {
+    let script = "import hashlib, re, sys\n\
+                  credentials, user, password, method = sys.argv[1:]\n\
+                  d = dict(re.findall(r'(\\w+)=\"?([^\",\\s]+)\"?', credentials))\n\
+                  md5 = lambda text: hashlib.md5(text.encode()).hexdigest()\n\
+                  ha1, ha2 = md5(f'{user}:{d[\"realm\"]}:{password}'), md5(f'{method}:{d[\"uri\"]}')\n\
+                  right = md5(':'.join([ha1, d['nonce'], d['nc'], d['cnonce'], d['qop'], ha2]))\n\
+                  sys.exit(0 if d['username'] == user and d['response'] == right else 1)\n";
+    let judged = Command::new("python3").args(["-c", script, credentials, user, password, method]).output();
+    let judged = judged.expect("python3; script/test installs it");
+    let complaint = String::from_utf8_lossy(&judged.stderr);
+    assert!(judged.status.success(), "not the right digest: {credentials} {complaint}");
 }
 
 /// The different Call-IDs in a message log.

@@ -26,9 +26,7 @@ pub struct Witness {
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub call_id: String,
-    pub attempt: Option<String>,
     pub began: Instant,
-    pub open: bool,
     pub phase: &'static str,
 }
 
@@ -42,7 +40,6 @@ struct Book {
 }
 
 struct Leg {
-    attempt: Option<String>,
     began: Instant,
     phase: Phase,
     invite: String,
@@ -134,9 +131,7 @@ impl Leg {
     fn seen(&self, call_id: &str) -> Seen {
         Seen {
             call_id: call_id.to_owned(),
-            attempt: self.attempt.clone(),
             began: self.began,
-            open: self.phase != Phase::Over,
             phase: match self.phase {
                 Phase::Ringing => "ringing",
                 Phase::Answered if self.acknowledged => "talking",
@@ -247,7 +242,6 @@ fn begin(
     let user = message.split(' ').nth(1).and_then(|uri| uri.strip_prefix("sip:")).and_then(|uri| uri.split('@').next());
     let manner = manner(user.unwrap_or_default());
     let mut leg = Leg {
-        attempt,
         began: Instant::now(),
         phase: Phase::Ringing,
         invite: message.to_owned(),

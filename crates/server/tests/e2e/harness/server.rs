@@ -10,10 +10,11 @@ use tempfile::TempDir;
 const READY: Duration = Duration::from_secs(60);
 
 pub struct Server {
-    dir: TempDir,
     process: Peer,
     starts: u32,
     pub client: Client,
+    /// Last, so that the log can still be read while the process is ended.
+    dir: TempDir,
 }
 
 /// Where a server listens, and what else stands in its configuration file.
@@ -42,13 +43,9 @@ impl Server {
         std::fs::write(dir.path().join("ringback.toml"), config).expect("the configuration can be written");
         let process = launch(dir.path(), 1);
         let client = Client::new(String::new());
-        let mut server = Server { dir, process, starts: 1, client };
+        let mut server = Server { process, starts: 1, client, dir };
         server.await_ready().await;
         server
-    }
-
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
     }
 
     pub fn data(&self) -> PathBuf {

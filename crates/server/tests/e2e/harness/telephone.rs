@@ -4,17 +4,18 @@ use super::netns::Host;
 use super::{Peer, eventually};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-/// baresip takes its media ports from here, so that the counters know them.
-pub const MEDIA_PORTS: &str = "10000-10100";
+/// baresip takes its media ports from here.
+const MEDIA_PORTS: &str = "10000-10100";
+/// UDP whose first two bits are 2 (RTP's version) and whose second byte names payload type 0 (PCMU).
+const VOICE: &str = "meta l4proto udp @th,64,2 2 @th,73,7 0";
 const CONTROL: u16 = 4444;
 
 pub struct Telephone {
     pub host: Host,
     peer: Peer,
-    dir: PathBuf,
 }
 
 impl Telephone {
@@ -41,17 +42,18 @@ impl Telephone {
         let mut command = host.command("baresip");
         command.arg("-f").arg(&dir).arg("-s");
         let peer = Peer::start(&format!("baresip ({name})"), &mut command, &dir.join("baresip.log"));
-        Telephone { host: host.clone(), peer, dir }
+        Telephone { host: host.clone(), peer }
     }
 
-    /// Counts this phone's media by whom it is exchanged with.
+    /// Counts this phone's media by whom it is exchanged with. Only voice: RTP version 2 with payload type 0.
+    /// (Before it is joined a phone sends an RTCP report to the address of the held offer.)
     pub fn count_media(&self, other: &Host, server: &str) {
-        let ports = MEDIA_PORTS;
+        let other = &other.address;
         self.host.count(&[
-            ("heard_direct", "input", format!("ip saddr {} udp dport {ports}", other.address)),
-            ("sent_direct", "output", format!("ip daddr {} udp dport {ports}", other.address)),
-            ("heard_relayed", "input", format!("ip saddr {server} udp dport {ports}")),
-            ("sent_relayed", "output", format!("ip daddr {server} udp sport {ports}")),
+            ("heard_direct", "input", format!("ip saddr {other} {VOICE}")),
+            ("sent_direct", "output", format!("ip daddr {other} {VOICE}")),
+            ("heard_relayed", "input", format!("ip saddr {server} {VOICE}")),
+            ("sent_relayed", "output", format!("ip daddr {server} {VOICE}")),
         ]);
     }
 
@@ -84,11 +86,6 @@ impl Telephone {
 
     pub fn log(&self) -> String {
         self.peer.log()
-    }
-
-    /// Where it keeps what it heard.
-    pub fn dir(&self) -> &Path {
-        &self.dir
     }
 }
 
