@@ -9,7 +9,7 @@ pub mod smtp;
 pub mod fake;
 mod masked;
 
-pub use order::{Mail, Near, Order, Progress, Readiness, RouteHealth};
+pub use order::{Mail, Near, Order, Progress, Readiness, Receipt, RouteHealth};
 
 use async_trait::async_trait;
 use ringback_callbacks::contact::ResponseType;

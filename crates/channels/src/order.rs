@@ -5,6 +5,7 @@ use ringback_callbacks::contact::Contact;
 use ringback_callbacks::ids::{AgentId, AttemptId, InteractionId, TenantId};
 use ringback_callbacks::queue::LegOrder;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One attempt to be placed. `Debug` is safe: contacts mask themselves and mails print their size.
@@ -78,8 +79,9 @@ impl std::fmt::Debug for Mail {
 /// What happens while an order is carried out.
 #[derive(Clone, Debug)]
 pub enum Progress {
-    /// Identifiers changed (a new INVITE after a challenge, a To tag learned): to be stored.
-    Legs(Value),
+    /// Identifiers changed (a new INVITE after a challenge, a To tag learned): to be stored. The receipt is
+    /// dropped once they are: what they announce does not leave the house before.
+    Legs(Value, Receipt),
     Ringing {
         party: &'static str,
     },
@@ -96,6 +98,22 @@ pub enum Progress {
     Connected {
         route: Option<String>,
     },
+}
+
+/// Something a channel waits to see dropped.
+#[derive(Clone, Default)]
+pub struct Receipt(Option<Arc<dyn Send + Sync>>);
+
+impl Receipt {
+    pub fn of(awaited: impl Send + Sync + 'static) -> Receipt {
+        Receipt(Some(Arc::new(awaited)))
+    }
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Receipt(awaited)" } else { "Receipt" })
+    }
 }
 
 /// Whether an order may be placed now.

@@ -170,7 +170,7 @@ async fn a_dead_route_passes_to_the_next() {
                 ..
             } => Some((route.clone(), *code)),
             Progress::RouteFailed { .. }
-            | Progress::Legs(_)
+            | Progress::Legs(..)
             | Progress::Ringing { .. }
             | Progress::Answered { .. }
             | Progress::Connected { .. } => None,
@@ -520,7 +520,7 @@ fn a_crash_leaves_no_phone_ringing() {
         while let Ok(Some(report)) =
             tokio::time::timeout(Duration::from_secs(1), reports.recv()).await
         {
-            if let Progress::Legs(told) = report {
+            if let Progress::Legs(told, _) = report {
                 legs = told;
             }
         }
@@ -619,13 +619,13 @@ fn name_of(report: &Progress) -> Option<&'static str> {
         } else {
             "connected"
         }),
-        Progress::Legs(_) | Progress::RouteFailed { .. } => None,
+        Progress::Legs(..) | Progress::RouteFailed { .. } => None,
     }
 }
 
 fn last_legs(told: &[Progress]) -> Value {
     let legs = told.iter().rev().find_map(|report| match report {
-        Progress::Legs(legs) => Some(legs.clone()),
+        Progress::Legs(legs, _) => Some(legs.clone()),
         Progress::Ringing { .. }
         | Progress::Answered { .. }
         | Progress::RouteFailed { .. }

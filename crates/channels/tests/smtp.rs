@@ -237,7 +237,7 @@ async fn dead_relays_are_passed_over_and_not_counted() {
         .iter()
         .filter_map(|report| match report {
             Progress::RouteFailed { route, code, .. } => Some((route.as_str(), *code)),
-            Progress::Legs(_)
+            Progress::Legs(..)
             | Progress::Ringing { .. }
             | Progress::Answered { .. }
             | Progress::Connected { .. } => None,

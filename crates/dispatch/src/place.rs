@@ -222,11 +222,13 @@ async fn wants_stop(carrier: &Carrier) -> bool {
 async fn write_down(carrier: &Carrier, attempt: AttemptId, report: Progress) {
     let parts = &carrier.parts;
     let what = match report {
-        Progress::Legs(legs) => {
+        Progress::Legs(legs, receipt) => {
             if let Err(error) = parts.store.note_legs(&carrier.tenant, attempt, carrier.fence, legs).await {
                 parts.observer.store_failed();
                 tracing::error!(callback.id = %carrier.id, error = %error, "dialog identifiers could not be stored");
             }
+            // Only now may the INVITE that they name leave.
+            drop(receipt);
             return;
         }
         Progress::Ringing { party } => lifecycle::Progress::Ringing { party: party.to_owned() },

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use crate::{config::Transport, failure::LegFailure, uri::SipUri};
 
@@ -124,6 +125,21 @@ pub enum By {
     MaxTalk,
 }
 
+/// Held by whoever keeps a record, and dropped once it is kept: until then the INVITE it announces does
+/// not leave (for as long as [`Timers::record`](crate::Timers::record) allows).
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// Never sent on: that every copy of it is gone is the message.
+    _held: mpsc::Sender<()>,
+}
+
+impl Receipt {
+    pub(crate) fn new() -> (Receipt, mpsc::Receiver<()>) {
+        let (held, gone) = mpsc::channel(1);
+        (Receipt { _held: held }, gone)
+    }
+}
+
 /// What happens while a bridge is made and held.
 #[derive(Clone, Debug)]
 #[allow(
@@ -132,8 +148,9 @@ pub enum By {
 )]
 pub enum BridgeEvent {
     /// The identity of a leg as it now stands. Sent before each INVITE leaves, and the engine waits until
-    /// the channel took it; a closed channel ends the call, because an INVITE nobody recorded must not leave.
-    Leg(LegRecord),
+    /// the channel took it and the receipt was dropped; a closed channel ends the call, because an INVITE
+    /// nobody recorded must not leave.
+    Leg(LegRecord, Receipt),
     Trying {
         party: &'static str,
     },

@@ -127,6 +127,8 @@ pub struct Timers {
     pub renegotiate: Duration,
     /// How long late answers of ended or orphaned legs are still looked after.
     pub aftercare: Duration,
+    /// How long an INVITE waits until its record is kept (see [`Receipt`](crate::Receipt)); nought: not at all.
+    pub record: Duration,
 }
 
 impl Default for Timers {
@@ -139,6 +141,7 @@ impl Default for Timers {
             dns: Duration::from_secs(5),
             renegotiate: Duration::from_secs(20),
             aftercare: Duration::from_secs(40),
+            record: Duration::ZERO,
         }
     }
 }

@@ -162,7 +162,7 @@ impl Dial<'_> {
                 .open(&leg.dialog, cseq, &leg.flow, body.is_some(), false);
             leg.track(cseq);
             // Recorded before it leaves: after a crash somebody must know whom to hang up.
-            if !leg.tell_record().await {
+            if !leg.record_kept().await {
                 return Err(LegFailure::of(
                     FailureCause::Stopped,
                     "nobody records this call",

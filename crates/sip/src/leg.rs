@@ -6,7 +6,7 @@ use rsipstack::sip::{Method, Request, Response};
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 use crate::{
-    call::{BridgeEvent, By, LegRecord, LegState, Trunk},
+    call::{BridgeEvent, By, LegRecord, LegState, Receipt, Trunk},
     config::Transport,
     dial,
     dialog::Dialog,
@@ -151,10 +151,26 @@ impl Leg {
 
     /// Hands the record to whoever keeps it; false when nobody does any more.
     pub(crate) async fn tell_record(&self) -> bool {
+        let (receipt, _gone) = Receipt::new();
         self.events
-            .send(BridgeEvent::Leg(self.record.clone()))
+            .send(BridgeEvent::Leg(self.record.clone(), receipt))
             .await
             .is_ok()
+    }
+
+    /// The same, and waits until it is kept: for what must not leave the house unrecorded.
+    pub(crate) async fn record_kept(&self) -> bool {
+        let (receipt, mut gone) = Receipt::new();
+        let event = BridgeEvent::Leg(self.record.clone(), receipt);
+        if self.events.send(event).await.is_err() {
+            return false;
+        }
+        let patience = self.engine.config.timers.record;
+        if !patience.is_zero() && tokio::time::timeout(patience, gone.recv()).await.is_err() {
+            // The attempt itself is recorded; a keeper this slow must not leave people in silence.
+            tracing::warn!("a leg's record was not kept in time");
+        }
+        true
     }
 
     /// Takes in the 2xx.

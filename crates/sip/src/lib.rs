@@ -45,7 +45,7 @@ mod udp_socket;
 
 pub use call::{
     BridgeCall, BridgeEnd, BridgeEndKind, BridgeEvent, By, ContactFlow, Credentials, Flow,
-    LegRecord, LegState, Party, Target, Trunk,
+    LegRecord, LegState, Party, Receipt, Target, Trunk,
 };
 pub use config::{Algorithm, Listen, RegistrarConfig, SipConfig, Timers, TlsFiles, Transport};
 pub use engine::SipEngine;

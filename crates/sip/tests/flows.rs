@@ -74,7 +74,7 @@ async fn held_offer_joins_two_phones() {
     let records: Vec<_> = events
         .iter()
         .filter_map(|e| match e {
-            BridgeEvent::Leg(record) => Some((record.party.clone(), record.state)),
+            BridgeEvent::Leg(record, _) => Some((record.party.clone(), record.state)),
             _ => None,
         })
         .collect();

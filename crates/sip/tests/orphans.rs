@@ -55,7 +55,7 @@ async fn crash(
             .await
             .unwrap()
             .unwrap();
-        if let BridgeEvent::Leg(record) = event {
+        if let BridgeEvent::Leg(record, _) = event {
             records.retain(|r| r.call_id != record.call_id);
             records.push(record);
         }

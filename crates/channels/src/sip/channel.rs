@@ -7,7 +7,7 @@ use super::pings;
 use super::plan::{CUSTOMER, Plan, Unplaceable, Ways};
 use crate::Channel;
 use crate::masked::masked;
-use crate::order::{Near, Order, Progress, Readiness, RouteHealth};
+use crate::order::{Near, Order, Progress, Readiness, Receipt, RouteHealth};
 use crate::route::{Permit, Route};
 use async_trait::async_trait;
 use ringback_callbacks::clock::Clock;
@@ -225,9 +225,10 @@ struct Watch<'a> {
 impl Watch<'_> {
     async fn take(&mut self, event: BridgeEvent) {
         match event {
-            BridgeEvent::Leg(record) => {
+            BridgeEvent::Leg(record, receipt) => {
                 self.legs.note(record);
-                self.tell(Progress::Legs(self.legs.to_json())).await;
+                self.tell(Progress::Legs(self.legs.to_json(), Receipt::of(receipt)))
+                    .await;
             }
             BridgeEvent::Trying { .. }
             | BridgeEvent::Reinvite { .. }

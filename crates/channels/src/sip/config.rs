@@ -29,6 +29,7 @@ pub struct SipRoute {
     /// Digest user. Without it, challenges are not answered.
     #[serde(default)]
     pub user: Option<String>,
+    /// Its password.
     #[serde(default)]
     pub password: Option<String>,
     /// File that holds the password, and nothing else, in place of `password`.
@@ -87,9 +88,13 @@ pub enum CallerId {
 pub struct DirectRoute {
     /// Our address as customers see it; made from the listening address if absent.
     pub from: Option<SipUri>,
+    /// Name shown beside our address.
     pub from_display: Option<String>,
+    /// Ask for session timers (RFC 4028), so that a peer that vanished in mid-call is noticed.
     pub session_timer: bool,
+    /// Customers called per second.
     pub calls_per_second: f64,
+    /// Calls to customers at one time.
     pub concurrent: u32,
 }
 

@@ -19,17 +19,21 @@ use std::time::Duration;
 pub struct SmtpRoute {
     /// What queues call it, and the resource's `location`.
     pub name: String,
+    /// Name or address of the relay.
     pub host: String,
     /// 587 for `starttls`, 465 for `tls`, 25 for `none` if absent.
     #[serde(default)]
     pub port: Option<u16>,
+    /// `starttls`, `tls` or `none`; `none` only on this machine unless `allow_plaintext` is set.
     #[serde(default)]
     pub security: Security,
     /// Lets `none` be used beyond this machine: everything, passwords included, can be read on the way.
     #[serde(default)]
     pub allow_plaintext: bool,
+    /// User, if the relay asks for one.
     #[serde(default)]
     pub user: Option<String>,
+    /// Its password.
     #[serde(default)]
     pub password: Option<String>,
     /// File that holds the password, and nothing else, in place of `password`.
@@ -46,6 +50,7 @@ pub struct SmtpRoute {
     /// Connections at one time, and kept for the next message.
     #[serde(default = "defaults::pool")]
     pub pool: u32,
+    /// Messages handed over per second.
     #[serde(default = "defaults::messages_per_second")]
     pub messages_per_second: f64,
     /// Longest wait for a connection and for each answer.

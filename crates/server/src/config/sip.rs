@@ -3,11 +3,12 @@
 use super::secret::Secret;
 use ringback_channels::sip::DirectRoute;
 use ringback_scheduling::Span;
-use ringback_sip::{Algorithm, Listen, RegistrarConfig, SipConfig, TlsFiles, Transport};
+use ringback_sip::{Algorithm, Listen, RegistrarConfig, SipConfig, Timers, TlsFiles, Transport};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -186,6 +187,13 @@ impl Sip {
             max_calls: self.max_calls,
             max_connections: self.max_connections,
             name_servers: self.name_servers.clone(),
+            timers: Timers {
+                // Somebody may be on the line while a dead route is found out: five INVITEs are enough.
+                silence: Duration::from_secs(10),
+                // An INVITE leaves when its record is on the disk.
+                record: Duration::from_secs(2),
+                ..Timers::default()
+            },
             ..SipConfig::default()
         })
     }
