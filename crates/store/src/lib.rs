@@ -58,6 +58,18 @@ pub trait Store: Send + Sync + 'static {
     /// its idempotency key, all in one transaction. Returns after the commit is on the disk.
     async fn accept(&self, order: AcceptOrder) -> Result<Acceptance>;
 
+    /// The answer kept for an idempotency key, if there is one. Asked when a request would now be refused
+    /// before it reached [`Store::accept`] or [`Store::apply`]: what was answered once is answered again,
+    /// whatever has changed since.
+    async fn answered(
+        &self,
+        tenant: &TenantId,
+        application: i64,
+        key: &str,
+        fingerprint: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<StoredAnswer>>;
+
     /// Carries out one command on one callback (begin and settle of attempts, offers, cancel, move, …).
     async fn apply(&self, order: ApplyOrder) -> Result<Applied>;
 

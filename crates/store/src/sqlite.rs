@@ -26,6 +26,7 @@ use crate::{
     AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery,
     ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, InteractionQuery,
     Lapsed, OpenOptions, Page, RecordOrder, Result, Signal, StateCount, Store, StoreError,
+    StoredAnswer,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -156,6 +157,21 @@ impl Store for Sqlite {
     async fn accept(&self, order: AcceptOrder) -> Result<Acceptance> {
         self.write(move |write, house| accept::accept(write, house, order))
             .await
+    }
+
+    async fn answered(
+        &self,
+        tenant: &TenantId,
+        application: i64,
+        key: &str,
+        fingerprint: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<StoredAnswer>> {
+        let (tenant, key) = (tenant.clone(), key.to_owned());
+        self.read(move |conn, _| {
+            idempotency::seen(conn, &tenant, application, &key, &fingerprint, now)
+        })
+        .await
     }
 
     async fn apply(&self, order: ApplyOrder) -> Result<Applied> {

@@ -180,6 +180,28 @@ async fn a_damaged_row_does_not_stop_the_clock() {
 }
 
 #[tokio::test]
+async fn a_damaged_row_does_not_block_the_line() {
+    let town = sqlite_file().await;
+    town.queue("pbx", dn_rules(1)).await;
+    let broken = town.book("pbx", voice(1), monday()).await;
+    let whole = town.book("pbx", voice(2), later(1)).await;
+    let wait = ringback_store::ClaimOrder {
+        places: 0,
+        ..claim_order("one", later(2))
+    };
+    town.store.claim_due(wait).await.unwrap();
+    let id = hex::encode(broken.interaction.id.0.as_bytes());
+    edit(
+        &town,
+        &format!("UPDATE callbacks SET doc = '{{}}' WHERE hex(id) = upper('{id}')"),
+    );
+    let claimed = town.claim("one", later(3)).await;
+    assert_eq!(claimed.callbacks.len(), 1);
+    assert_eq!(claimed.callbacks[0].interaction.id, whole.interaction.id);
+    assert!(!claimed.more, "it is looked at once, not over and over");
+}
+
+#[tokio::test]
 async fn rules_that_cannot_be_read_hold() {
     let town = sqlite_file().await;
     town.staffed().await;

@@ -34,7 +34,14 @@ pub(super) fn accept(
     } = order;
     let conn = write.conn;
     if let (Some(asked), false) = (&idempotent, dry_run)
-        && let Some(answer) = idempotency::seen(conn, &tenant, asked, now)?
+        && let Some(answer) = idempotency::seen(
+            conn,
+            &tenant,
+            asked.application,
+            &asked.key,
+            &asked.fingerprint,
+            now,
+        )?
     {
         return Ok(Acceptance::Repeated(answer));
     }

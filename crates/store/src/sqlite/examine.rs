@@ -183,7 +183,25 @@ fn counters(conn: &Connection, found: &mut Examination) -> Result<()> {
             );
         }
     }
-    engaged(conn, found)
+    engaged(conn, found)?;
+    stray_uploads(conn, found)
+}
+
+/// What became a body belongs to one: nothing a customer sent stays behind unseen.
+fn stray_uploads(conn: &Connection, found: &mut Examination) -> Result<()> {
+    let strays: i64 = conn.query_row(
+        "SELECT count(*) FROM uploads
+         WHERE finished = 1 AND NOT EXISTS (SELECT 1 FROM bodies WHERE bodies.upload = uploads.id)",
+        [],
+        |row| row.get(0),
+    )?;
+    if strays > 0 {
+        note(
+            found,
+            format!("{strays} finished uploads belong to no body"),
+        );
+    }
+    Ok(())
 }
 
 /// An agent's hands are full if and only if a callback says so.

@@ -10,11 +10,13 @@ use ringback_callbacks::ids::TenantId;
 use ringback_callbacks::wire_time::plus;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// The answer given for this key before. An answer past its time is as good as none.
+/// The answer given for this key before, if it was for the same request. An answer past its time is as good as none.
 pub(super) fn seen(
     conn: &Connection,
     tenant: &TenantId,
-    asked: &Idempotent,
+    application: i64,
+    key: &str,
+    expected: &[u8; 32],
     now: Timestamp,
 ) -> Result<Option<StoredAnswer>> {
     let found: Option<(Vec<u8>, String)> = conn
@@ -22,15 +24,14 @@ pub(super) fn seen(
             "SELECT fingerprint, answer FROM idempotency
              WHERE tenant = ?1 AND application = ?2 AND key = ?3 AND expires_at > ?4",
         )?
-        .query_row(
-            params![tenant.as_str(), asked.application, asked.key, ms(now)],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+        .query_row(params![tenant.as_str(), application, key, ms(now)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let Some((fingerprint, answer)) = found else {
         return Ok(None);
     };
-    if fingerprint != asked.fingerprint {
+    if fingerprint != expected {
         return Err(StoreError::IdempotencyMismatch);
     }
     serde_json::from_str(&answer)

@@ -28,7 +28,14 @@ pub(super) fn apply(write: &mut Write<'_>, house: &House, order: ApplyOrder) -> 
         idempotent,
     } = order;
     if let Some(asked) = &idempotent
-        && let Some(answer) = idempotency::seen(write.conn, &tenant, asked, now)?
+        && let Some(answer) = idempotency::seen(
+            write.conn,
+            &tenant,
+            asked.application,
+            &asked.key,
+            &asked.fingerprint,
+            now,
+        )?
     {
         return Ok(Applied::Repeated(answer));
     }

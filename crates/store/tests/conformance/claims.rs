@@ -354,6 +354,10 @@ pub async fn a_bounded_bite(town: &Town) {
         };
         let claimed = town.store.claim_due(order).await.unwrap();
         assert!(claimed.callbacks.len() <= 10);
+        assert!(
+            round > 0 || !claimed.callbacks.is_empty(),
+            "a crowd at the clock keeps no seat waiting"
+        );
         held += claimed.callbacks.len();
         if !claimed.more {
             assert_eq!(held, 25, "after {round} more rounds");

@@ -107,6 +107,7 @@ conformance! {
         events_in_commit_order,
         why_not_yet,
         how_many_wait,
+        what_was_changed_is_found,
     }
     bodies {
         twenty_five_mebibytes,

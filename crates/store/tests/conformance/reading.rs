@@ -7,6 +7,7 @@ use ringback_callbacks::guard::{Guard, Held};
 use ringback_callbacks::ids::{AgentId, CustomerId, InteractionId};
 use ringback_callbacks::interaction::EntityType;
 use ringback_callbacks::lifecycle::Command;
+use ringback_callbacks::request;
 use ringback_callbacks::state::Canceller;
 use ringback_store::{AnyInteraction, CallbackQuery, InteractionQuery, StateCount};
 use serde_json::json;
@@ -524,4 +525,62 @@ pub async fn how_many_wait(town: &Town) {
         count,
     };
     assert_eq!(all, [count("offered", 1), count("queued", 2)]);
+}
+
+pub async fn what_was_changed_is_found(town: &Town) {
+    town.staffed().await;
+    let request = with(
+        voice(1),
+        json!({ "external_id": "old", "owner_id": 1, "subject": "before" }),
+    );
+    let booked = town.book("billing", request, monday()).await;
+    let patch = with(
+        voice(2),
+        json!({ "external_id": "new", "owner_id": 2, "subject": "after" }),
+    );
+    let changes = request::parse_changes(&object(patch), &rules(json!({})));
+    let change = Command::Change(Box::new(changes.unwrap()));
+    town.must(&booked, change, later(1)).await;
+    let id = booked.interaction.id;
+    let all = CallbackQuery::default;
+    let old = [
+        CallbackQuery {
+            external_id: Some("old".to_owned()),
+            ..all()
+        },
+        CallbackQuery {
+            owner: Some(1),
+            ..all()
+        },
+        CallbackQuery {
+            contact: Some(number(1)),
+            ..all()
+        },
+        CallbackQuery {
+            text: Some("before".to_owned()),
+            ..all()
+        },
+    ];
+    let new = [
+        CallbackQuery {
+            external_id: Some("new".to_owned()),
+            ..all()
+        },
+        CallbackQuery {
+            owner: Some(2),
+            ..all()
+        },
+        CallbackQuery {
+            contact: Some(number(2)),
+            ..all()
+        },
+        CallbackQuery {
+            text: Some("after".to_owned()),
+            ..all()
+        },
+    ];
+    for (old, new) in old.into_iter().zip(new) {
+        assert_eq!(found(town, old).await, []);
+        assert_eq!(found(town, new).await, [id]);
+    }
 }
