@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -46,6 +46,8 @@ pub enum Command {
 pub struct Endpoint {
     pub addr: SocketAddr,
     pub witness: Witness,
+    /// Everything from the very first moment, for one who waits for the registrar's answer.
+    pub from_start: broadcast::Receiver<Happening>,
     commands: mpsc::Sender<Command>,
     _alive: DropGuard,
 }
@@ -55,6 +57,7 @@ impl Endpoint {
         let socket = UdpSocket::bind(setup.bind).await?;
         let addr = socket.local_addr()?;
         let witness = Witness::default();
+        let from_start = witness.listen();
         let (commands, orders) = mpsc::channel(64);
         let alive = CancellationToken::new();
         let desk = Desk {
@@ -79,6 +82,7 @@ impl Endpoint {
         Ok(Endpoint {
             addr,
             witness,
+            from_start,
             commands,
             _alive: alive.drop_guard(),
         })

@@ -53,7 +53,6 @@ impl PhoneOptions {
 pub struct Phone {
     user: String,
     endpoint: Endpoint,
-    first: broadcast::Receiver<Happening>,
 }
 
 impl Phone {
@@ -76,11 +75,9 @@ impl Phone {
             registration,
         })
         .await?;
-        let first = endpoint.witness.listen();
         Ok(Phone {
             user: options.user,
             endpoint,
-            first,
         })
     }
 
@@ -101,7 +98,7 @@ impl Phone {
     pub async fn registered(&mut self, limit: Duration) -> bool {
         let answer = async {
             loop {
-                match self.first.recv().await {
+                match self.endpoint.from_start.recv().await {
                     Ok(Happening::Registered { expires, .. }) => return expires > 0,
                     Ok(Happening::RegistrationFailed { .. })
                     | Err(broadcast::error::RecvError::Closed) => return false,

@@ -42,7 +42,7 @@ pub fn scenes(town: &Town) -> Vec<Scene> {
     let voice = |number: &str, who: &str, more: Value| {
         let mut booking = json!({
             "queue": "billing", "desired_response_type": "Voice", "customer_number": number,
-            "customer_name": who, "subject": "A question about my bill", "any_hour": true,
+            "customer_name": who, "subject": "A question about my bill",
         });
         merge(&mut booking, more);
         booking
@@ -170,7 +170,7 @@ pub fn scenes(town: &Town) -> Vec<Scene> {
 pub fn own_booking() -> Value {
     json!({
         "queue": "billing", "desired_response_type": "Voice", "customer_number": town::FRIEDA,
-        "customer_name": "You", "any_hour": true,
+        "customer_name": "You",
     })
 }
 

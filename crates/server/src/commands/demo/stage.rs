@@ -119,7 +119,8 @@ fn configuration(listen: SocketAddr, town: &Town) -> String {
     let (letters, reception, dora) = (town.mailbox.addr(), town::RECEPTION, town::DORA);
     let [anna, ben, third] = town::AGENTS;
     let (anna_user, ben_user) = (town::user(anna), town::user(ben));
-    // Waits are shortened to seconds, because nobody watches for an hour; everything else is as in earnest.
+    // Waits are shortened to seconds and nights are working hours, because nobody watches for a day;
+    // everything else is as in earnest.
     format!(
         r#"# The configuration of `ringback demo`. Never use it for anything else: the API is open to this machine.
 [server]
@@ -174,6 +175,7 @@ from = "Town Billing <billing@demo.example>"
 id = "billing"
 name = "Billing"
 hours = {{ opening_hours = "24/7", time_zone = "Europe/London" }}
+customer_hours = {{ from = "00:00:00", to = "23:59:59" }}
 dial = {{ regions = ["GB"], default_region = "GB" }}
 routes = {{ voice = ["broken-trunk", "town-trunk"], voip = ["direct"], email = ["letters"] }}
 allow_private_addresses = true
@@ -187,6 +189,7 @@ retry = {{ busy = {{ after = "3s", times = 3 }}, no_answer = {{ after = "4s", ti
 id = "reception"
 name = "Reception"
 hours = {{ opening_hours = "24/7", time_zone = "Europe/London" }}
+customer_hours = {{ from = "00:00:00", to = "23:59:59" }}
 dial = {{ regions = ["GB"], default_region = "GB" }}
 routes = {{ voice = ["broken-trunk", "town-trunk"], email = ["letters"] }}
 ring_agent = "5s"
