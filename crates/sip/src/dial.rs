@@ -231,8 +231,10 @@ impl Dial<'_> {
             match received.code() {
                 200..=299 => {
                     leg.answered(received.response, cseq);
-                    // Nobody recording is a reason to stop, but an answered leg must be ended properly first.
-                    let _told = leg.tell_record().await;
+                    // Recorded before it is acknowledged: until then the phone repeats its answer, so that
+                    // after a crash either the record or the phone tells of the call. Nobody recording is a
+                    // reason to stop, but an answered leg must be ended properly first.
+                    let _kept = leg.record_kept().await;
                     self.tell(BridgeEvent::Answered {
                         party: self.party.name,
                     });

@@ -8,6 +8,7 @@ use std::{
 };
 
 use rsipstack::sip::{Method, Request, Response};
+use tokio::sync::oneshot;
 
 use crate::{dialog::Dialog, message, sdp::Sdp, transport::Flow};
 
@@ -39,6 +40,8 @@ struct Invite {
     given_up: bool,
     /// From before a restart: nobody else acknowledges its refusals.
     orphan: bool,
+    /// Whoever waits to hear how an INVITE from before a restart was answered in the end.
+    fate: Option<oneshot::Sender<u16>>,
     /// The INVITE carried an offer, so a 2xx carries the answer and its ACK nothing.
     offered: bool,
     acks: HashMap<String, (Request, Flow)>,
@@ -69,10 +72,20 @@ impl InviteBook {
             chosen: None,
             given_up: orphan,
             orphan,
+            fate: None,
             offered,
             acks: HashMap::new(),
         };
         self.lock().insert((dialog.call_id.clone(), cseq), invite);
+    }
+
+    /// The final status an INVITE from before a restart gets after all; it has been dealt with by then.
+    pub(crate) fn fate(&self, call_id: &str, cseq: u32) -> oneshot::Receiver<u16> {
+        let (tell, fate) = oneshot::channel();
+        if let Some(invite) = self.lock().get_mut(&(call_id.to_owned(), cseq)) {
+            invite.fate = Some(tell);
+        }
+        fate
     }
 
     /// The leg gave up: whoever still answers is acknowledged and hung up.
@@ -137,6 +150,7 @@ impl InviteBook {
             return Verdict::Wait;
         };
         invite.acks.insert(tag, (ack.clone(), invite.flow.clone()));
+        invite.decided(response.status_code.code());
         let flow = Box::new(invite.flow.clone());
         Verdict::End {
             ack: Box::new(ack),
@@ -148,8 +162,9 @@ impl InviteBook {
     /// The ACK of a refusal that belongs to an INVITE sent before a restart.
     pub(crate) fn on_refusal(&self, response: &Response) -> Option<(Request, Flow)> {
         let key = key_and_tag(response).map(|(key, _)| key)?;
-        let open = self.lock();
-        let invite = open.get(&key).filter(|i| i.orphan)?;
+        let mut open = self.lock();
+        let invite = open.get_mut(&key).filter(|i| i.orphan)?;
+        invite.decided(response.status_code.code());
         let branch = invite.dialog.branch(Method::Invite, key.1);
         let mut dialog = invite.dialog.clone();
         dialog.remote_tag = message::to_tag(&response.headers);
@@ -162,6 +177,15 @@ impl InviteBook {
         self.open
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Invite {
+    fn decided(&mut self, code: u16) {
+        if let Some(fate) = self.fate.take() {
+            // Whoever asked may have lost patience.
+            let _ = fate.send(code);
+        }
     }
 }
 

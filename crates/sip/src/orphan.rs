@@ -38,6 +38,8 @@ pub enum OrphanOutcome {
 /// How long the caller waits at most; the rest goes on behind it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(8);
 const AT_ONCE: usize = 64;
+/// An answer that was not acknowledged is repeated at least every 4 s (T2 of RFC 3261).
+const LAST_WORD: std::time::Duration = std::time::Duration::from_millis(4500);
 
 pub(crate) async fn end(engine: &Arc<Inner>, legs: Vec<LegRecord>) -> Vec<OrphanEnd> {
     let mut waiting = legs.into_iter().enumerate();
@@ -90,14 +92,33 @@ async fn end_one(engine: &Arc<Inner>, leg: LegRecord) -> OrphanOutcome {
         .close_after(&leg.call_id, leg.cseq, engine.config.timers.aftercare);
     match leg.state {
         LegState::Confirmed => hang_up(engine, &leg, dialog, &flow).await,
-        LegState::Inviting | LegState::Early => match cancel(engine, &leg, &dialog, &flow).await {
-            Some(code) if code < 300 => OrphanOutcome::Cancelled,
-            // No such INVITE at the peer: it is over, or it was answered and we know the dialog.
-            Some(_) if leg.to_tag.is_some() => hang_up(engine, &leg, dialog, &flow).await,
-            Some(_) => OrphanOutcome::Gone,
-            None => OrphanOutcome::Unreachable,
-        },
+        LegState::Inviting | LegState::Early => let_ring_out(engine, &leg, dialog, &flow).await,
         LegState::Ended => OrphanOutcome::Gone,
+    }
+}
+
+/// Cancels, and then waits for what the INVITE itself is answered. A 200 to the CANCEL proves nothing: a
+/// phone that had answered already says it too, and goes on repeating its answer until it is acknowledged.
+async fn let_ring_out(
+    engine: &Arc<Inner>,
+    leg: &LegRecord,
+    dialog: Dialog,
+    flow: &Flow,
+) -> OrphanOutcome {
+    let fate = engine.book.fate(&leg.call_id, leg.cseq);
+    let Some(code) = cancel(engine, leg, &dialog, flow).await else {
+        return OrphanOutcome::Unreachable;
+    };
+    let known = code < 300;
+    match tokio::time::timeout(LAST_WORD, fate).await {
+        // The book has acknowledged and hung up.
+        Ok(Ok(200..=299)) => OrphanOutcome::HungUp,
+        Ok(Ok(_)) => OrphanOutcome::Cancelled,
+        // Not a word more: it is over, or it was answered and acknowledged, and then only a BYE ends it.
+        Ok(Err(_)) | Err(_) => match hang_up(engine, leg, dialog, flow).await {
+            OrphanOutcome::Gone if known => OrphanOutcome::Cancelled,
+            outcome => outcome,
+        },
     }
 }
 
@@ -116,6 +137,10 @@ async fn hang_up(
     mut dialog: Dialog,
     flow: &Flow,
 ) -> OrphanOutcome {
+    if leg.to_tag.is_none() {
+        // Nobody ever answered in a way that made a dialog: there is nothing a BYE could name.
+        return OrphanOutcome::Gone;
+    }
     dialog.remote_tag.clone_from(&leg.to_tag);
     if let Some(target) = &leg.remote_target {
         dialog.remote_target.clone_from(target);
