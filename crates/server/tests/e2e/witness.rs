@@ -285,6 +285,8 @@ fn within(leg: &mut Leg, method: &str, message: &str, cseq: u32, from: SocketAdd
             }
             Some(_) | None => outbox.push((from, response(message, 481, "", port))),
         },
+        "CANCEL" if leg.phase == Phase::Over => outbox.push((from, response(message, 481, "", port))),
+        // A phone that has answered says 200 as well, and means nothing by it (RFC 3261, 9.2).
         "CANCEL" => {
             outbox.push((from, response(message, 200, "", port)));
             if leg.phase == Phase::Ringing {
