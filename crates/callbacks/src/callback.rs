@@ -6,9 +6,10 @@ use crate::ids::{AgentId, QueueId};
 use crate::interaction::Interaction;
 use crate::outcome::{CallResult, Verdict};
 use crate::state::{Canceller, State};
-use crate::wire_time::stored;
+use crate::wire_time::{plus, stored};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A callback. Everything that decides about its future is here; attempts and events are its record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,9 +51,9 @@ pub struct Callback {
     pub reply: Option<Reply>,
     /// The last attempt may have got through: the next agent is told.
     pub may_have_reached: bool,
-    /// Agents who declined or missed it lately; not offered to them again while others are free.
+    /// Agents who declined or missed it lately: not offered to them again for a while.
     #[serde(default)]
-    pub passed_by: Vec<AgentId>,
+    pub passed_by: Vec<Passed>,
     pub revision: u64,
     /// Events written so far, and the hash of the last.
     pub events: u32,
@@ -80,7 +81,11 @@ impl Callback {
         match &self.state {
             State::Received => Some(self.interaction.created_at),
             State::Scheduled { due, .. } => Some(end.map_or(*due, |end| end.min(*due))),
-            State::Queued { .. } | State::Transferred { .. } => end,
+            State::Queued { .. } | State::Transferred { .. } => {
+                // An agent who passed on it may be asked again then; nobody else would say so.
+                let again = self.passed_by.iter().map(Passed::until).min();
+                [end, again].into_iter().flatten().min()
+            }
             State::Offered { claim, .. }
             | State::Assigned { claim, .. }
             | State::Dialling { claim, .. }
@@ -94,6 +99,24 @@ impl Callback {
             | State::Replaced { .. }
             | State::Expired => None,
         }
+    }
+}
+
+/// An agent who did not want it, or was not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    pub agent: AgentId,
+    #[serde(with = "stored")]
+    pub at: Timestamp,
+}
+
+impl Passed {
+    /// How long a colleague is waited for before the same agent is asked again. Without it, a lone agent
+    /// who declines would be asked again in the same second.
+    const REST: Duration = Duration::from_secs(60);
+
+    pub fn until(&self) -> Timestamp {
+        plus(self.at, Passed::REST)
     }
 }
 

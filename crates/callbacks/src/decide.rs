@@ -104,7 +104,7 @@ pub fn judge_promise(promise: Promise, began: Option<Timestamp>, state: &State) 
 }
 
 /// Which waiting callback goes to which seat: callbacks come in queue order, owners' callbacks look for
-/// their owner first, and an agent who just passed on a callback gets it again only if nobody else is free.
+/// their owner first, and an agent who just passed on a callback is left alone with it for a while.
 pub fn choose_agent<'a, A>(
     callback: &Callback,
     free: &'a [A],
@@ -113,10 +113,10 @@ pub fn choose_agent<'a, A>(
     if let State::Transferred { to, .. } = &callback.state {
         return free.iter().find(|agent| id_of(agent) == to.0);
     }
-    let passed = |agent: &&A| callback.passed_by.iter().any(|id| id.0 == id_of(agent));
+    let passed = |agent: &&A| callback.passed_by.iter().any(|passed| passed.agent.0 == id_of(agent));
     if let Some(owner) = callback.interaction.owner
         && let Some(agent) = free.iter().find(|agent| id_of(agent) == owner && !passed(agent)) {
             return Some(agent);
         }
-    free.iter().find(|agent| !passed(agent)).or_else(|| free.first())
+    free.iter().find(|agent| !passed(agent))
 }

@@ -5,7 +5,7 @@
 //! a half-done change; a late claim-holder is told so by its fencing number.
 
 use crate::attempt::Attempt;
-use crate::callback::{Callback, HeldBack, Reply};
+use crate::callback::{Callback, HeldBack, Passed, Reply};
 use crate::contact::Contact;
 use crate::decide::{self, Next};
 use crate::event::{Actor, EventKind, NewEvent};
@@ -233,6 +233,8 @@ impl<'a> Work<'a> {
             State::Queued { .. } | State::Transferred { .. } => {
                 if expired {
                     self.end_expired();
+                } else {
+                    self.forget_passes();
                 }
                 Ok(())
             }
@@ -373,10 +375,17 @@ impl<'a> Work<'a> {
 
     /// Back to the queue at the same place, remembering who passed on it.
     fn pass_on(&mut self, agent: AgentId, since: Timestamp) {
-        if !self.after.passed_by.contains(&agent) && self.after.passed_by.len() < 64 {
-            self.after.passed_by.push(agent);
+        self.forget_passes();
+        self.after.passed_by.retain(|passed| passed.agent != agent);
+        if self.after.passed_by.len() < 64 {
+            self.after.passed_by.push(Passed { agent, at: self.now });
         }
         self.queue_up(since);
+    }
+
+    fn forget_passes(&mut self) {
+        let now = self.now;
+        self.after.passed_by.retain(|passed| passed.until() > now);
     }
 
     fn release(&mut self, fence: u64, guard: Guard, until: Timestamp) -> Result<(), Refusal> {

@@ -33,10 +33,12 @@ pub struct Queue {
 pub struct QueueRules {
     /// Shown to people.
     pub name: String,
+    /// When the queue is open.
     pub hours: HoursConfig,
     /// When customers may be rung, on their own clock.
     #[serde(default)]
     pub customer_hours: PermittedHours,
+    /// Who stands at our end: agents, or a DN of the PBX.
     #[serde(default)]
     pub delivery: Delivery,
     /// Who is rung first.
@@ -54,21 +56,25 @@ pub struct QueueRules {
     /// Caller id shown to customers, E.164; the route's own if absent.
     #[serde(default)]
     pub caller_id: Option<String>,
+    /// How long the agent's phone may ring.
     #[serde(default = "defaults::ring_agent")]
     pub ring_agent: Span,
     /// At least 25 s: answers still cluster at 18 to 22 s.
     #[serde(default = "defaults::ring_customer")]
     pub ring_customer: Span,
+    /// A call that lasts longer is ended.
     #[serde(default = "defaults::max_talk")]
     pub max_talk: Span,
     /// How long an agent may look at an offer.
     #[serde(default = "defaults::offer")]
     pub offer: Span,
+    /// Time for the paperwork after a call; `0s`: none.
     #[serde(default = "defaults::wrap_up")]
     pub wrap_up: Span,
     /// How long an agent may write the answer of an e-mail callback.
     #[serde(default = "defaults::reply")]
     pub reply: Span,
+    /// When to try again, by how the last try ended.
     #[serde(default)]
     pub retry: RetryTable,
     /// Calls placed to one number in any 24 hours, over all queues of the tenant.
@@ -80,8 +86,10 @@ pub struct QueueRules {
     /// A request without `end_time` expires this long after `start_time`.
     #[serde(default = "defaults::default_window")]
     pub default_window: Span,
+    /// Keyword rules that set the category, first rule first.
     #[serde(default)]
     pub categories: Vec<CategoryRule>,
+    /// What concerns e-mail callbacks only.
     #[serde(default)]
     pub email: EmailRules,
 }
@@ -108,10 +116,13 @@ pub enum LegOrder {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Routes {
+    /// Routes to telephones.
     #[serde(default)]
     pub voice: Vec<String>,
+    /// Routes to SIP addresses; `direct` goes straight to the address itself.
     #[serde(default)]
     pub voip: Vec<String>,
+    /// Mail relays.
     #[serde(default)]
     pub email: Vec<String>,
 }
@@ -130,7 +141,9 @@ impl Routes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CategoryRule {
+    /// The category that is set.
     pub category: String,
+    /// Any one of these words or phrases does.
     pub keywords: Vec<String>,
 }
 
@@ -152,8 +165,11 @@ pub struct EmailRules {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmailTemplate {
+    /// Subject, one line.
     pub subject: String,
+    /// The message as plain text.
     pub text: String,
+    /// The same as HTML, sent beside the text.
     #[serde(default)]
     pub html: Option<String>,
 }

@@ -222,7 +222,13 @@ fn declining_is_not_an_attempt_and_keeps_the_place() {
     assert_eq!(world.callback.state, State::Queued { since });
     assert_eq!((world.callback.attempts, world.callback.placed), (0, 0));
     assert_eq!(world.steps.last().unwrap().away, None);
-    assert_eq!(world.callback.passed_by, vec![AgentId(7)]);
+    // Left alone with it for a minute; then the clock says that they may be asked again.
+    assert_eq!(world.callback.passed_by.len(), 1);
+    assert_eq!(world.callback.wakes_at().unwrap().as_second() - world.now.as_second(), 60);
+    world.later(60);
+    world.act(Command::Tick).unwrap();
+    assert!(world.callback.passed_by.is_empty());
+    assert_eq!(world.callback.state, State::Queued { since });
 }
 
 #[test]
