@@ -60,6 +60,7 @@ pub struct HolidayConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
+    /// The day, like `2026-12-24`.
     pub date: Date,
     /// Times like `10:00-14:00`; closed if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,13 +68,21 @@ impl RetryRule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryTable {
+    /// After a busy line.
     pub busy: RetryRule,
+    /// After nobody answered.
     pub no_answer: RetryRule,
+    /// After a machine answered.
     pub machine: RetryRule,
+    /// After the far side asked for a later delivery (a mail server's 4xx).
     pub deferred: RetryRule,
+    /// After our own way out failed; not counted.
     pub route_fault: RetryRule,
+    /// After a try of which nobody can say what became.
     pub unknown: RetryRule,
+    /// After the person refused.
     pub declined: RetryRule,
+    /// After an address that nobody can be reached at.
     pub invalid: RetryRule,
     /// The most tries that count against the person, whatever their endings.
     pub max_attempts: u32,

@@ -17,13 +17,18 @@ fn the_reference_is_fresh() {
 
 /// Compares a generated file with the one that is checked in; with `UPDATE=1` writes it.
 pub(crate) fn compare(path: &str, expected: &str) {
-    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path);
     if std::env::var_os("UPDATE").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, expected).unwrap();
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == expected, "{path} is stale: run `UPDATE=1 cargo test -p ringback`");
+    assert!(
+        found == expected,
+        "{path} is stale: run `UPDATE=1 cargo test -p ringback`"
+    );
 }
 
 const INTRODUCTION: &str = "\
@@ -57,49 +62,188 @@ fn page() -> String {
     let retry = include_str!("../../../scheduling/src/retry.rs");
     let number = include_str!("../../../callbacks/src/contact/number.rs");
 
-    section(&mut page, "[server]", include_str!("server.rs"), "Server", &table(&server::Server::default()));
-    section(&mut page, "[http]", include_str!("http.rs"), "Http", &table(&http::Http::default()));
-    section(&mut page, "[api]", include_str!("../../../api/src/settings.rs"), "ApiSettings", &table(&ApiSettings::default()));
-    section(&mut page, "[log]", include_str!("log.rs"), "Log", &table(&log::Log::default()));
-    section(&mut page, "[dispatch]", include_str!("dispatch.rs"), "Dispatch", &table(&dispatch::Dispatch::default()));
+    section(
+        &mut page,
+        "[server]",
+        include_str!("server.rs"),
+        "Server",
+        &table(&server::Server::default()),
+    );
+    section(
+        &mut page,
+        "[http]",
+        include_str!("http.rs"),
+        "Http",
+        &table(&http::Http::default()),
+    );
+    section(
+        &mut page,
+        "[api]",
+        include_str!("../../../api/src/settings.rs"),
+        "ApiSettings",
+        &table(&ApiSettings::default()),
+    );
+    section(
+        &mut page,
+        "[log]",
+        include_str!("log.rs"),
+        "Log",
+        &table(&log::Log::default()),
+    );
+    section(
+        &mut page,
+        "[dispatch]",
+        include_str!("dispatch.rs"),
+        "Dispatch",
+        &table(&dispatch::Dispatch::default()),
+    );
     let own = include_str!("sip.rs");
     section(&mut page, "[sip]", own, "Sip", &table(&sip::Sip::default()));
-    section(&mut page, "[sip.tls]", own, "Tls", &table(&sip::Tls::default()));
-    section(&mut page, "[sip.registrar]", own, "Registrar", &table(&sip::Registrar::default()));
-    section(&mut page, "[sip.registrar] users", own, "PhoneUser", &Table::new());
-    section(&mut page, "[sip.direct]", channels_sip, "DirectRoute", &table(&DirectRoute::default()));
+    section(
+        &mut page,
+        "[sip.tls]",
+        own,
+        "Tls",
+        &table(&sip::Tls::default()),
+    );
+    section(
+        &mut page,
+        "[sip.registrar]",
+        own,
+        "Registrar",
+        &table(&sip::Registrar::default()),
+    );
+    section(
+        &mut page,
+        "[sip.registrar] users",
+        own,
+        "PhoneUser",
+        &Table::new(),
+    );
+    section(
+        &mut page,
+        "[sip.direct]",
+        channels_sip,
+        "DirectRoute",
+        &table(&DirectRoute::default()),
+    );
 
     let trunk: SipRoute = toml::from_str("name = 'n'\nuri = 'sip:h'").unwrap();
-    section(&mut page, "[[routes]] kind = \"sip\"", channels_sip, "SipRoute", &table(&trunk));
+    section(
+        &mut page,
+        "[[routes]] kind = \"sip\"",
+        channels_sip,
+        "SipRoute",
+        &table(&trunk),
+    );
     let relay: SmtpRoute = toml::from_str("name = 'n'\nhost = 'h'\nfrom = 'a@h'").unwrap();
-    section(&mut page, "[[routes]] kind = \"smtp\"", channels_smtp, "SmtpRoute", &table(&relay));
+    section(
+        &mut page,
+        "[[routes]] kind = \"smtp\"",
+        channels_smtp,
+        "SmtpRoute",
+        &table(&relay),
+    );
 
     let rules: QueueRules =
-        toml::from_str("name = 'n'\nhours = { opening_hours = '24/7', time_zone = 'UTC' }").unwrap();
+        toml::from_str("name = 'n'\nhours = { opening_hours = '24/7', time_zone = 'UTC' }")
+            .unwrap();
     let rules = table(&rules);
-    let inside = |key: &str| rules.get(key).and_then(Value::as_table).cloned().unwrap_or_default();
+    let inside = |key: &str| {
+        rules
+            .get(key)
+            .and_then(Value::as_table)
+            .cloned()
+            .unwrap_or_default()
+    };
     page.push_str(
         "\n## `[[queues]]` and `[[agents]]`\n\nThese are *seeds*: a queue or agent that does not exist is made at the start. One that \
          exists belongs to the API and is never changed from here, nor removed when it is taken out of the file.\n",
     );
     page.push_str("\n`[[queues]]` has the key `id` (lower-case letters, digits, `-` and `_`; required) and these:\n");
     section(&mut page, "[[queues]]", queue, "QueueRules", &rules);
-    section(&mut page, "[queues.hours]", hours, "HoursConfig", &inside("hours"));
-    section(&mut page, "[queues.hours.holidays]", hours, "HolidayConfig", &Table::new());
-    section(&mut page, "[[queues.hours.exceptions]]", hours, "Exception", &Table::new());
+    section(
+        &mut page,
+        "[queues.hours]",
+        hours,
+        "HoursConfig",
+        &inside("hours"),
+    );
+    section(
+        &mut page,
+        "[queues.hours.holidays]",
+        hours,
+        "HolidayConfig",
+        &Table::new(),
+    );
+    section(
+        &mut page,
+        "[[queues.hours.exceptions]]",
+        hours,
+        "Exception",
+        &Table::new(),
+    );
     page.push_str(
         "\n### `[queues.delivery]`\n\n`kind = \"agents\"` (default): Ringback's own agents. `kind = \"dn\"` with `dn`, `location` \
          (a route of kind `sip`) and `max_concurrent`: a queue or extension of the PBX.\n",
     );
-    section(&mut page, "[queues.dial]", number, "DialRules", &inside("dial"));
-    section(&mut page, "[queues.routes]", queue, "Routes", &inside("routes"));
-    section(&mut page, "[queues.retry]", retry, "RetryTable", &inside("retry"));
-    section(&mut page, "[queues.retry.*]", retry, "RetryRule", &Table::new());
-    section(&mut page, "[[queues.categories]]", queue, "CategoryRule", &Table::new());
-    section(&mut page, "[queues.email]", queue, "EmailRules", &inside("email"));
-    section(&mut page, "[queues.email.template]", queue, "EmailTemplate", &Table::new());
+    section(
+        &mut page,
+        "[queues.dial]",
+        number,
+        "DialRules",
+        &inside("dial"),
+    );
+    section(
+        &mut page,
+        "[queues.routes]",
+        queue,
+        "Routes",
+        &inside("routes"),
+    );
+    section(
+        &mut page,
+        "[queues.retry]",
+        retry,
+        "RetryTable",
+        &inside("retry"),
+    );
+    section(
+        &mut page,
+        "[queues.retry.*]",
+        retry,
+        "RetryRule",
+        &Table::new(),
+    );
+    section(
+        &mut page,
+        "[[queues.categories]]",
+        queue,
+        "CategoryRule",
+        &Table::new(),
+    );
+    section(
+        &mut page,
+        "[queues.email]",
+        queue,
+        "EmailRules",
+        &inside("email"),
+    );
+    section(
+        &mut page,
+        "[queues.email.template]",
+        queue,
+        "EmailTemplate",
+        &Table::new(),
+    );
     let agent: agents::SeedAgent = toml::from_str("id = 1\nname = 'n'\ndn = 'd'").unwrap();
-    section(&mut page, "[[agents]]", include_str!("agents.rs"), "SeedAgent", &table(&agent));
+    section(
+        &mut page,
+        "[[agents]]",
+        include_str!("agents.rs"),
+        "SeedAgent",
+        &table(&agent),
+    );
     page
 }
 
@@ -110,7 +254,11 @@ fn table(defaults: &impl Serialize) -> Table {
 /// One table of keys. What has no default and is no `Option` must be given.
 fn section(page: &mut String, title: &str, source: &str, name: &str, defaults: &Table) {
     let (about, keys) = read_struct(source, name);
-    let level = if title.starts_with("[queues") || title.starts_with("[[queues.") { "###" } else { "##" };
+    let level = if title.starts_with("[queues") || title.starts_with("[[queues.") {
+        "###"
+    } else {
+        "##"
+    };
     write!(page, "\n{level} `{title}`\n\n").unwrap();
     if !about.is_empty() && !about.starts_with('`') {
         write!(page, "{about}\n\n").unwrap();
@@ -120,11 +268,24 @@ fn section(page: &mut String, title: &str, source: &str, name: &str, defaults: &
         let default = match defaults.get(&key.name) {
             _ if key.required => "required".to_owned(),
             Some(value) if is_shown(value) => format!("`{value}`"),
+            Some(value @ Value::Table(rule)) if rule.len() <= 3 && rule.values().all(is_shown) => {
+                format!("`{value}`")
+            }
             Some(_) => "see below".to_owned(),
             None => "–".to_owned(),
         };
-        assert!(!key.about.is_empty() || !source.contains("use super::secret"), "{name}.{} has no words", key.name);
-        writeln!(page, "| `{}` | {default} | {} |", key.name, key.about.replace('|', "\\|")).unwrap();
+        assert!(
+            !key.about.is_empty(),
+            "{name}.{} has no words of its own",
+            key.name
+        );
+        writeln!(
+            page,
+            "| `{}` | {default} | {} |",
+            key.name,
+            key.about.replace('|', "\\|")
+        )
+        .unwrap();
     }
 }
 
@@ -133,7 +294,11 @@ fn is_shown(value: &Value) -> bool {
     match value {
         Value::Table(_) => false,
         Value::Array(items) => items.iter().all(|item| !item.is_table()),
-        Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => true,
+        Value::String(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Datetime(_) => true,
     }
 }
 
@@ -146,7 +311,9 @@ struct Key {
 /// The comment of a struct and of each of its public fields.
 fn read_struct(source: &str, name: &str) -> (String, Vec<Key>) {
     let head = format!("pub struct {name} {{");
-    let start = source.find(&head).unwrap_or_else(|| panic!("there is no {head}"));
+    let start = source
+        .find(&head)
+        .unwrap_or_else(|| panic!("there is no {head}"));
     let about = comment_above(&source[..start]);
     let all_default = attributes_above(&source[..start]).contains("default");
     let body = &source[start + head.len()..];
@@ -158,9 +325,16 @@ fn read_struct(source: &str, name: &str) -> (String, Vec<Key>) {
             about_key.push(text.trim().to_owned());
         } else if line.starts_with("#[") {
             has_default |= line.contains("default");
-        } else if let Some((key, kind)) = line.strip_prefix("pub ").and_then(|line| line.split_once(": ")) {
+        } else if let Some((key, kind)) = line
+            .strip_prefix("pub ")
+            .and_then(|line| line.split_once(": "))
+        {
             let required = !all_default && !has_default && !kind.starts_with("Option<");
-            keys.push(Key { name: key.to_owned(), about: about_key.join(" "), required });
+            keys.push(Key {
+                name: key.to_owned(),
+                about: about_key.join(" "),
+                required,
+            });
             about_key.clear();
             has_default = false;
         }
@@ -170,13 +344,22 @@ fn read_struct(source: &str, name: &str) -> (String, Vec<Key>) {
 }
 
 fn comment_above(before: &str) -> String {
-    let lines = before.lines().rev().skip_while(|line| line.starts_with("#[") || line.is_empty());
-    let mut comment: Vec<&str> = lines.map_while(|line| line.strip_prefix("///")).map(str::trim).collect();
+    let lines = before
+        .lines()
+        .rev()
+        .skip_while(|line| line.starts_with("#[") || line.is_empty());
+    let mut comment: Vec<&str> = lines
+        .map_while(|line| line.strip_prefix("///"))
+        .map(str::trim)
+        .collect();
     comment.reverse();
     comment.join(" ")
 }
 
 fn attributes_above(before: &str) -> String {
-    let above = before.lines().rev().take_while(|line| line.starts_with("#[") || line.starts_with("///"));
+    let above = before
+        .lines()
+        .rev()
+        .take_while(|line| line.starts_with("#[") || line.starts_with("///"));
     above.filter(|line| line.starts_with("#[serde")).collect()
 }
