@@ -82,8 +82,13 @@ mod tests {
 
     #[test]
     fn chance_stays_in_its_range_and_ids_differ() {
-        let ids: std::collections::BTreeSet<Uuid> = (0..1000).map(|_| SystemChance.uuid()).collect();
+        let ids: std::collections::BTreeSet<Uuid> =
+            (0..1000).map(|_| SystemChance.uuid()).collect();
         assert_eq!(ids.len(), 1000);
-        assert!((0..1000).map(|_| SystemChance.unit()).all(|x| (0.0..1.0).contains(&x)));
+        assert!(
+            (0..1000)
+                .map(|_| SystemChance.unit())
+                .all(|x| (0.0..1.0).contains(&x))
+        );
     }
 }

@@ -4,9 +4,9 @@
 //! the network; files it names (passwords, certificates) are read.
 
 mod document;
-mod secret;
 #[cfg(test)]
 pub(crate) mod reference;
+mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -67,7 +67,8 @@ impl Config {
     /// Reads the file that was named; or `ringback.toml` if it is there; or only the environment.
     pub fn load(named: Option<&Path>, now: Timestamp) -> Result<Config, ConfigError> {
         // Names and values that are not Unicode cannot be ours.
-        let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let variables = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let overrides = Override::collect(variables);
         let path = match named {
             Some(path) => path,
@@ -79,15 +80,28 @@ impl Config {
             }
         };
         let text = std::fs::read_to_string(path).map_err(|error| {
-            let place = Place::File { path: path.to_owned(), line: None };
-            ConfigError(vec![Complaint { place, key: String::new(), reason: format!("cannot be read: {error}") }])
+            let place = Place::File {
+                path: path.to_owned(),
+                line: None,
+            };
+            ConfigError(vec![Complaint {
+                place,
+                key: String::new(),
+                reason: format!("cannot be read: {error}"),
+            }])
         })?;
         Config::parse(path, &text, &overrides, now)
     }
 
     /// Reads and checks a text as if it stood in `path`; paths in it are meant from there.
-    pub fn parse(path: &Path, text: &str, overrides: &[Override], now: Timestamp) -> Result<Config, ConfigError> {
-        let mut document = Document::parse(path, text, overrides).map_err(|complaint| ConfigError(vec![complaint]))?;
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        overrides: &[Override],
+        now: Timestamp,
+    ) -> Result<Config, ConfigError> {
+        let mut document = Document::parse(path, text, overrides)
+            .map_err(|complaint| ConfigError(vec![complaint]))?;
         let base = path.parent().unwrap_or(Path::new(""));
 
         let mut server: Part<'_, server::Server> = document.section("server");
@@ -102,12 +116,21 @@ impl Config {
 
         let mut wrong = Vec::new();
         server.value.resolve(base);
-        sip.value.resolve(base, &mut |key, reason| wrong.push(("sip", key.to_owned(), reason)));
-        server.value.check(&mut |key, reason| wrong.push(("server", key.to_owned(), reason)));
-        http.value.check(&mut |key, reason| wrong.push(("http", key.to_owned(), reason)));
-        log.value.check(&mut |key, reason| wrong.push(("log", key.to_owned(), reason)));
-        dispatch.value.check(&mut |key, reason| wrong.push(("dispatch", key.to_owned(), reason)));
-        sip.value.check(&mut |key, reason| wrong.push(("sip", key.to_owned(), reason)));
+        sip.value.resolve(base, &mut |key, reason| {
+            wrong.push(("sip", key.to_owned(), reason))
+        });
+        server
+            .value
+            .check(&mut |key, reason| wrong.push(("server", key.to_owned(), reason)));
+        http.value
+            .check(&mut |key, reason| wrong.push(("http", key.to_owned(), reason)));
+        log.value
+            .check(&mut |key, reason| wrong.push(("log", key.to_owned(), reason)));
+        dispatch
+            .value
+            .check(&mut |key, reason| wrong.push(("dispatch", key.to_owned(), reason)));
+        sip.value
+            .check(&mut |key, reason| wrong.push(("sip", key.to_owned(), reason)));
         for (section, key, reason) in wrong {
             let place = match section {
                 "server" => server.place_of(&key),

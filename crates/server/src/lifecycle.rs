@@ -34,8 +34,13 @@ impl HttpServer {
     /// Takes no more connections and lets requests finish for `limit`; what is left then is cut.
     pub async fn stop(self, limit: Duration) {
         self.closing.cancel();
-        let Ok(graceful) = self.task.await else { return };
-        if tokio::time::timeout(limit, graceful.shutdown()).await.is_err() {
+        let Ok(graceful) = self.task.await else {
+            return;
+        };
+        if tokio::time::timeout(limit, graceful.shutdown())
+            .await
+            .is_err()
+        {
             tracing::warn!("requests were still running when the limit ended; they are cut");
         }
     }
@@ -50,7 +55,10 @@ pub struct Signals {
 impl Signals {
     /// From here on these signals do not end the process by themselves.
     pub fn listen() -> std::io::Result<Signals> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// The name of the next one.
@@ -65,7 +73,12 @@ impl Signals {
 /// When the system has no more file descriptors, asking again at once would only burn the processor.
 const AFTER_FAILED_ACCEPT: Duration = Duration::from_millis(100);
 
-async fn accept(listener: TcpListener, router: Router, limits: Http, closing: CancellationToken) -> GracefulShutdown {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    limits: Http,
+    closing: CancellationToken,
+) -> GracefulShutdown {
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(limits.max_connections));
     loop {
@@ -120,7 +133,8 @@ struct PerConnection {
 impl hyper::service::Service<Request<Incoming>> for PerConnection {
     type Response = axum::response::Response;
     type Error = std::convert::Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future =
+        std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(axum::body::Body::new);

@@ -15,7 +15,12 @@ use std::process::ExitCode;
 /// Customers ask to be called; Ringback promises a time, waits, finds an agent, calls both by SIP (or
 /// sends the answer by e-mail), tries again when that makes sense, and keeps the whole record.
 #[derive(Debug, Parser)]
-#[command(name = "ringback", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "ringback",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct Arguments {
     #[command(subcommand)]
     command: commands::Command,
@@ -26,7 +31,10 @@ fn main() -> ExitCode {
     // before anybody can choose another. Installed already is as good as installed now.
     drop(rustls::crypto::ring::default_provider().install_default());
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("ringback: the system gives no threads: {error}");

@@ -17,22 +17,37 @@ use tracing_subscriber::filter::ParseError;
 /// What is logged at `level`. The SIP stack's own words are kept out whatever was asked for: at INFO it
 /// writes whole messages, numbers and digests included.
 pub fn filter(level: &str) -> Result<EnvFilter, ParseError> {
-    let stack = ringback_sip::QUIET.split('=').next().unwrap_or(ringback_sip::QUIET);
-    let asked = level.split(',').map(str::trim).filter(|part| !part.is_empty() && !part.starts_with(stack));
+    let stack = ringback_sip::QUIET
+        .split('=')
+        .next()
+        .unwrap_or(ringback_sip::QUIET);
+    let asked = level
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty() && !part.starts_with(stack));
     let parts: Vec<&str> = asked.chain([ringback_sip::QUIET]).collect();
     EnvFilter::try_new(parts.join(","))
 }
 
 /// Starts logging. Called once; a second call changes nothing.
 pub fn start(log: &Log) {
-    let filter = filter(&log.level).unwrap_or_else(|_| EnvFilter::new(format!("info,{}", ringback_sip::QUIET)));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = filter(&log.level)
+        .unwrap_or_else(|_| EnvFilter::new(format!("info,{}", ringback_sip::QUIET)));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => {
-            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
+                && std::env::var_os("NO_COLOR").is_none();
             builder.with_ansi(colour).try_init()
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
     };
     // Only tests and the demonstration come here twice, and the first wins.
     drop(started);
@@ -97,7 +112,10 @@ pub const CATALOGUE: &[Entry] = &[
 
 /// What the catalogue says of a metric, without its full stop: the format adds one.
 fn help(name: &str) -> &'static str {
-    CATALOGUE.iter().find(|entry| entry.name == name).map_or("", |entry| entry.meaning.trim_end_matches('.'))
+    CATALOGUE
+        .iter()
+        .find(|entry| entry.name == name)
+        .map_or("", |entry| entry.meaning.trim_end_matches('.'))
 }
 
 /// Feeds the registry that `GET /metrics` writes out.
@@ -133,13 +151,38 @@ impl Measures {
             store_failures: Counter::default(),
         };
         metrics.register(|registry| {
-            registry.register("attempts_begun", help("ringback_attempts_begun_total"), measures.begun.clone());
-            registry.register("attempts", help("ringback_attempts_total"), measures.ended.clone());
+            registry.register(
+                "attempts_begun",
+                help("ringback_attempts_begun_total"),
+                measures.begun.clone(),
+            );
+            registry.register(
+                "attempts",
+                help("ringback_attempts_total"),
+                measures.ended.clone(),
+            );
             let lateness = help("ringback_attempt_lateness_seconds");
-            registry.register_with_unit("attempt_lateness", lateness, Unit::Seconds, measures.lateness.clone());
-            registry.register("carried", help("ringback_carried"), measures.carried.clone());
-            registry.register("rescues", help("ringback_rescues_total"), measures.rescues.clone());
-            registry.register("store_failures", help("ringback_store_failures_total"), measures.store_failures.clone());
+            registry.register_with_unit(
+                "attempt_lateness",
+                lateness,
+                Unit::Seconds,
+                measures.lateness.clone(),
+            );
+            registry.register(
+                "carried",
+                help("ringback_carried"),
+                measures.carried.clone(),
+            );
+            registry.register(
+                "rescues",
+                help("ringback_rescues_total"),
+                measures.rescues.clone(),
+            );
+            registry.register(
+                "store_failures",
+                help("ringback_store_failures_total"),
+                measures.store_failures.clone(),
+            );
         });
         measures
     }
@@ -147,13 +190,22 @@ impl Measures {
 
 impl Observer for Measures {
     fn attempt_began(&self, channel: &str, late: Duration) {
-        let label = ChannelLabel { channel: channel.to_owned() };
-        self.lateness.get_or_create(&label).observe(late.as_secs_f64());
+        let label = ChannelLabel {
+            channel: channel.to_owned(),
+        };
+        self.lateness
+            .get_or_create(&label)
+            .observe(late.as_secs_f64());
         self.begun.get_or_create(&label).inc();
     }
 
     fn attempt_ended(&self, channel: &str, verdict: Verdict) {
-        self.ended.get_or_create(&EndLabels { channel: channel.to_owned(), verdict: verdict.name() }).inc();
+        self.ended
+            .get_or_create(&EndLabels {
+                channel: channel.to_owned(),
+                verdict: verdict.name(),
+            })
+            .inc();
     }
 
     fn carried(&self, count: usize) {
@@ -170,7 +222,9 @@ impl Observer for Measures {
 }
 
 fn lateness_buckets() -> Histogram {
-    Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0])
+    Histogram::new([
+        0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
+    ])
 }
 
 #[cfg(test)]
@@ -187,17 +241,31 @@ mod tests {
              | name | kind | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n",
         );
         for e in CATALOGUE {
-            writeln!(page, "| `{}` | {} | {} | {} | {} |", e.name, e.kind, e.unit, e.labels, e.meaning).unwrap();
+            writeln!(
+                page,
+                "| `{}` | {} | {} | {} | {} |",
+                e.name, e.kind, e.unit, e.labels, e.meaning
+            )
+            .unwrap();
         }
         crate::config::reference::compare("docs/reference/metrics-clockwork.md", &page);
     }
 
     #[test]
     fn the_sip_stack_stays_quiet_whatever_is_asked() {
-        for level in ["info", "trace", "rsipstack=trace", "debug, rsipstack::transport=trace", "rsipstack=info,info"] {
+        for level in [
+            "info",
+            "trace",
+            "rsipstack=trace",
+            "debug, rsipstack::transport=trace",
+            "rsipstack=info,info",
+        ] {
             let text = filter(level).unwrap().to_string();
             assert!(text.contains("rsipstack=warn"), "{level}: {text}");
-            assert!(!text.contains("rsipstack=trace") && !text.contains("rsipstack=info"), "{level}: {text}");
+            assert!(
+                !text.contains("rsipstack=trace") && !text.contains("rsipstack=info"),
+                "{level}: {text}"
+            );
             assert!(!text.contains("rsipstack::"), "{level}: {text}");
         }
     }
@@ -216,8 +284,15 @@ mod tests {
             prometheus_client::encoding::text::encode(&mut registry_text, registry).unwrap();
         });
         for entry in CATALOGUE {
-            assert!(registry_text.contains(entry.name), "{} is not measured:\n{registry_text}", entry.name);
+            assert!(
+                registry_text.contains(entry.name),
+                "{} is not measured:\n{registry_text}",
+                entry.name
+            );
         }
-        assert!(registry_text.contains(r#"ringback_attempts_total{channel="sip",verdict="busy"} 1"#), "{registry_text}");
+        assert!(
+            registry_text.contains(r#"ringback_attempts_total{channel="sip",verdict="busy"} 1"#),
+            "{registry_text}"
+        );
     }
 }

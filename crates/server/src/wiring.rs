@@ -49,7 +49,10 @@ struct StopLimits {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("the data directory {path} cannot be used: {error}")]
-    Data { path: PathBuf, error: std::io::Error },
+    Data {
+        path: PathBuf,
+        error: std::io::Error,
+    },
     #[error("another server is running on this database ({path} is locked); stop it first")]
     Locked { path: PathBuf },
     #[error("the database cannot be opened: {0}")]
@@ -60,7 +63,10 @@ pub enum StartError {
     )]
     NoKey { address: SocketAddr },
     #[error("cannot listen on {address} ([server] listen): {error}")]
-    Listen { address: SocketAddr, error: std::io::Error },
+    Listen {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
     #[error("SIP does not start ([sip]): {0}")]
     Sip(#[from] ringback_sip::StartError),
     #[error("a route does not start ([[routes]]): {0}")]
@@ -75,9 +81,15 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let chance: Arc<dyn Chance> = Arc::new(SystemChance);
 
     let lock = prepare_data(&config)?;
-    let store = ringback_store::open(&config.server.store_url(), OpenOptions::default(), chance.clone())
-        .await
-        .map_err(StartError::Store)?;
+    // An address left by a run that was killed would mislead whoever waits for this one.
+    drop(std::fs::remove_file(config.server.listen_file()));
+    let store = ringback_store::open(
+        &config.server.store_url(),
+        OpenOptions::default(),
+        chance.clone(),
+    )
+    .await
+    .map_err(StartError::Store)?;
     seed(&config, store.as_ref(), clock.as_ref()).await?;
     refuse_open_door(&config, store.as_ref(), clock.as_ref()).await?;
     // The port is taken before anything is dialled: a server that cannot be reached should not call people.
@@ -90,18 +102,34 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     };
     let channels = open_channels(&config, sip.clone(), clock.clone())?;
 
-    let state = ApiState::new(store.clone(), clock.clone(), chance.clone(), config.api.clone());
+    let state = ApiState::new(
+        store.clone(),
+        clock.clone(),
+        chance.clone(),
+        config.api.clone(),
+    );
     let state = state.with_route_health(route_health(&channels));
     let stopping = state.stopping.clone();
     let observer = Arc::new(Measures::new(&state.metrics));
 
-    let node = NodeId { name: config.server.node.clone(), boot: chance.uuid() };
+    let node = NodeId {
+        name: config.server.node.clone(),
+        boot: chance.uuid(),
+    };
     let settings = Settings {
         lease: config.dispatch.lease.as_duration(),
         max_claims: config.dispatch.max_carried,
         ..Settings::default()
     };
-    let dispatcher = Dispatcher::start(store.clone(), channels.clone(), clock, chance, node, settings, observer);
+    let dispatcher = Dispatcher::start(
+        store.clone(),
+        channels.clone(),
+        clock,
+        chance,
+        node,
+        settings,
+        observer,
+    );
 
     let http = HttpServer::start(listener, ringback_api::router(state), &config.http);
     write_listen_file(&config, address)?;
@@ -138,7 +166,11 @@ impl Server {
         });
         self.dispatcher.drain(limit).await;
         hurrier.abort();
-        let requests = if hurry.is_cancelled() { Duration::ZERO } else { self.limits.requests };
+        let requests = if hurry.is_cancelled() {
+            Duration::ZERO
+        } else {
+            self.limits.requests
+        };
         self.http.stop(requests).await;
         for channel in &self.channels.0 {
             channel.shutdown().await;
@@ -155,8 +187,13 @@ impl Server {
 /// Opens the store of a configuration for a command that runs beside or without a server.
 pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     make_private_dir(&config.server.data)?;
-    let options = OpenOptions { readers: 1, ..OpenOptions::default() };
-    ringback_store::open(&config.server.store_url(), options, Arc::new(SystemChance)).await.map_err(StartError::Store)
+    let options = OpenOptions {
+        readers: 1,
+        ..OpenOptions::default()
+    };
+    ringback_store::open(&config.server.store_url(), options, Arc::new(SystemChance))
+        .await
+        .map_err(StartError::Store)
 }
 
 fn prepare_data(config: &Config) -> Result<File, StartError> {
@@ -166,8 +203,17 @@ fn prepare_data(config: &Config) -> Result<File, StartError> {
     let mut path = database.as_os_str().to_owned();
     path.push(".lock");
     let path = PathBuf::from(path);
-    let failed = |error| StartError::Data { path: path.clone(), error };
-    let lock = FileOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+    let failed = |error| StartError::Data {
+        path: path.clone(),
+        error,
+    };
+    let lock = FileOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(StartError::Locked { path }),
@@ -180,23 +226,45 @@ fn make_private_dir(path: &Path) -> Result<(), StartError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|error| StartError::Data { path: path.to_owned(), error })
+        .map_err(|error| StartError::Data {
+            path: path.to_owned(),
+            error,
+        })
 }
 
 /// Makes what is absent; what exists belongs to the API and stays as it is.
 async fn seed(config: &Config, store: &dyn Store, clock: &dyn Clock) -> Result<(), StartError> {
     let tenant = &config.server.tenant;
     for queue in &config.queues {
-        let failed = |error| StartError::Seed { what: format!("queue {}", queue.id), error };
-        if store.queue(tenant, &queue.id).await.map_err(failed)?.is_none() {
-            store.put_queue(queue.queue(tenant, clock.now()), Some(0)).await.map_err(failed)?;
+        let failed = |error| StartError::Seed {
+            what: format!("queue {}", queue.id),
+            error,
+        };
+        if store
+            .queue(tenant, &queue.id)
+            .await
+            .map_err(failed)?
+            .is_none()
+        {
+            store
+                .put_queue(queue.queue(tenant, clock.now()), Some(0))
+                .await
+                .map_err(failed)?;
             tracing::info!(queue.id = %queue.id, "queue made from the configuration");
         }
     }
     for agent in &config.agents {
         let made = agent.agent(tenant, clock.now());
-        let failed = |error| StartError::Seed { what: format!("agent {}", agent.id), error };
-        if store.agent(tenant, made.id).await.map_err(failed)?.is_none() {
+        let failed = |error| StartError::Seed {
+            what: format!("agent {}", agent.id),
+            error,
+        };
+        if store
+            .agent(tenant, made.id)
+            .await
+            .map_err(failed)?
+            .is_none()
+        {
             store.put_agent(made, Some(0)).await.map_err(failed)?;
             tracing::info!(agent.id = agent.id, "agent made from the configuration");
         }
@@ -204,21 +272,39 @@ async fn seed(config: &Config, store: &dyn Store, clock: &dyn Clock) -> Result<(
     Ok(())
 }
 
-async fn refuse_open_door(config: &Config, store: &dyn Store, clock: &dyn Clock) -> Result<(), StartError> {
+async fn refuse_open_door(
+    config: &Config,
+    store: &dyn Store,
+    clock: &dyn Clock,
+) -> Result<(), StartError> {
     if config.server.listen.ip().is_loopback() {
         return Ok(());
     }
     let now = clock.now();
     let keys = store.keys().await.map_err(StartError::Store)?;
-    let usable = keys.iter().any(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now));
-    if usable { Ok(()) } else { Err(StartError::NoKey { address: config.server.listen }) }
+    let usable = keys
+        .iter()
+        .any(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now));
+    if usable {
+        Ok(())
+    } else {
+        Err(StartError::NoKey {
+            address: config.server.listen,
+        })
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen { address, error })
 }
 
-fn open_channels(config: &Config, sip: Option<SipEngine>, clock: Arc<dyn Clock>) -> Result<Channels, StartError> {
+fn open_channels(
+    config: &Config,
+    sip: Option<SipEngine>,
+    clock: Arc<dyn Clock>,
+) -> Result<Channels, StartError> {
     let mut sip_routes = Vec::new();
     let mut smtp_routes = Vec::new();
     for route in &config.routes {
@@ -229,12 +315,17 @@ fn open_channels(config: &Config, sip: Option<SipEngine>, clock: Arc<dyn Clock>)
     }
     let mut channels: Vec<Arc<dyn Channel>> = Vec::new();
     if let Some(engine) = sip {
-        let ways = SipChannelConfig { routes: sip_routes, direct: config.sip.direct.clone() };
-        let sip = SipChannel::start(ways, engine, clock.clone()).map_err(|error| StartError::Route(error.to_string()))?;
+        let ways = SipChannelConfig {
+            routes: sip_routes,
+            direct: config.sip.direct.clone(),
+        };
+        let sip = SipChannel::start(ways, engine, clock.clone())
+            .map_err(|error| StartError::Route(error.to_string()))?;
         channels.push(sip);
     }
     if !smtp_routes.is_empty() {
-        let smtp = SmtpChannel::start(&smtp_routes, clock).map_err(|error| StartError::Route(error.to_string()))?;
+        let smtp = SmtpChannel::start(&smtp_routes, clock)
+            .map_err(|error| StartError::Route(error.to_string()))?;
         channels.push(smtp);
     }
     Ok(Channels(channels))
@@ -263,7 +354,10 @@ fn route_health(channels: &Channels) -> ringback_api::RouteHealth {
 fn write_listen_file(config: &Config, address: SocketAddr) -> Result<(), StartError> {
     let path = config.server.listen_file();
     let draft = path.with_extension("new");
-    let failed = |error| StartError::Data { path: path.clone(), error };
+    let failed = |error| StartError::Data {
+        path: path.clone(),
+        error,
+    };
     std::fs::write(&draft, format!("{address}\n")).map_err(failed)?;
     std::fs::rename(&draft, &path).map_err(failed)
 }

@@ -38,7 +38,12 @@ enum What {
 #[derive(Debug, Args)]
 struct ServerArgs {
     /// Where the server is
-    #[arg(long, global = true, env = "RINGBACK_URL", default_value = "http://127.0.0.1:8070")]
+    #[arg(
+        long,
+        global = true,
+        env = "RINGBACK_URL",
+        default_value = "http://127.0.0.1:8070"
+    )]
     url: String,
     /// API key (better given as RINGBACK_KEY, which other users of this machine cannot see)
     #[arg(long, global = true, env = "RINGBACK_KEY", hide_env_values = true)]

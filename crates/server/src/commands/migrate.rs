@@ -27,7 +27,12 @@ pub async fn run(args: MigrateArgs) -> ExitCode {
     store.close().await;
     match examined {
         Ok(found) => {
-            println!("{}: schema version {} ({})", config.server.store_url(), found.schema_version, found.backend);
+            println!(
+                "{}: schema version {} ({})",
+                config.server.store_url(),
+                found.schema_version,
+                found.backend
+            );
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -49,7 +49,11 @@ pub async fn run(args: ServeArgs) -> ExitCode {
     tracing::info!(address = %server.address, version = env!("CARGO_PKG_VERSION"), "listening");
     let signal = signals.next().await;
     let carried = server.dispatcher.carried();
-    tracing::info!(signal, carried, "stopping: no new calls; a second signal ends those that are on");
+    tracing::info!(
+        signal,
+        carried,
+        "stopping: no new calls; a second signal ends those that are on"
+    );
     let hurry = CancellationToken::new();
     let stop = server.stop(hurry.clone());
     tokio::pin!(stop);
@@ -63,25 +67,45 @@ pub async fn run(args: ServeArgs) -> ExitCode {
         }
     };
     tracing::info!("stopped");
-    if hurried { ExitCode::from(EXIT_HURRIED) } else { ExitCode::SUCCESS }
+    if hurried {
+        ExitCode::from(EXIT_HURRIED)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// What would run, in plain words.
 fn describe(config: &Config) -> String {
     let mut lines = Vec::new();
-    let from = config.file.as_ref().map_or("defaults and environment".to_owned(), |file| file.display().to_string());
+    let from = config
+        .file
+        .as_ref()
+        .map_or("defaults and environment".to_owned(), |file| {
+            file.display().to_string()
+        });
     lines.push(format!("configuration   {from}: good"));
-    lines.push(format!("server          `{}` for tenant `{}`", config.server.node, config.server.tenant));
+    lines.push(format!(
+        "server          `{}` for tenant `{}`",
+        config.server.node, config.server.tenant
+    ));
     lines.push(format!("http            {}", config.server.listen));
     lines.push(format!("database        {}", config.server.store_url()));
     if config.sip.listen.is_empty() {
         lines.push("sip             off: no voice and no VoIP callbacks".to_owned());
     }
     for socket in &config.sip.listen {
-        lines.push(format!("sip             {} {}", socket.0.transport.uri_word(), socket.0.addr));
+        lines.push(format!(
+            "sip             {} {}",
+            socket.0.transport.uri_word(),
+            socket.0.addr
+        ));
     }
     if let Some(registrar) = &config.sip.registrar {
-        lines.push(format!("registrar       realm `{}`, {} phones", registrar.realm, registrar.users.len()));
+        lines.push(format!(
+            "registrar       realm `{}`, {} phones",
+            registrar.realm,
+            registrar.users.len()
+        ));
     }
     for route in &config.routes {
         let serves = match route {
@@ -93,15 +117,28 @@ fn describe(config: &Config) -> String {
     for queue in &config.queues {
         let to = match &queue.rules.delivery {
             Delivery::Agents => "its agents".to_owned(),
-            Delivery::Dn { dn, location, max_concurrent } => {
+            Delivery::Dn {
+                dn,
+                location,
+                max_concurrent,
+            } => {
                 format!("`{dn}` on `{location}`, {max_concurrent} at a time")
             }
         };
-        lines.push(format!("queue (seed)    `{}` \"{}\", to {to}", queue.id, queue.rules.name));
+        lines.push(format!(
+            "queue (seed)    `{}` \"{}\", to {to}",
+            queue.id, queue.rules.name
+        ));
     }
     for agent in &config.agents {
-        lines.push(format!("agent (seed)    {} \"{}\" at `{}`", agent.id, agent.name, agent.dn));
+        lines.push(format!(
+            "agent (seed)    {} \"{}\" at `{}`",
+            agent.id, agent.name, agent.dn
+        ));
     }
-    lines.push(format!("at SIGTERM      calls may go on for {}", config.server.shutdown_limit));
+    lines.push(format!(
+        "at SIGTERM      calls may go on for {}",
+        config.server.shutdown_limit
+    ));
     lines.join("\n") + "\n"
 }

@@ -64,7 +64,11 @@ impl SeedAgent {
 
 /// Everything about the agents that can be wrong before they meet the store. Queues are not asked for
 /// here: they may have been made by the API.
-pub fn check(document: &mut Document<'_>, agents: &[Part<'_, SeedAgent>], routes: &[Part<'_, Route>]) {
+pub fn check(
+    document: &mut Document<'_>,
+    agents: &[Part<'_, SeedAgent>],
+    routes: &[Part<'_, Route>],
+) {
     let mut seen = BTreeSet::new();
     for (index, part) in agents.iter().enumerate() {
         let agent = &part.value;
@@ -81,13 +85,22 @@ pub fn check(document: &mut Document<'_>, agents: &[Part<'_, SeedAgent>], routes
             wrong("name", "must have 1 to 200 characters".to_owned());
         }
         if !is_dn(&agent.dn) {
-            wrong("dn", "must be an extension, a user name or a SIP URI without spaces".to_owned());
+            wrong(
+                "dn",
+                "must be an extension, a user name or a SIP URI without spaces".to_owned(),
+            );
         }
         if let Some(name) = &agent.route {
             match routes.iter().find(|route| route.value.name() == name) {
                 Some(route) if route.value.serves(ResponseType::Voice) => {}
-                Some(_) => wrong("route", format!("names the route `{name}`, which carries no calls")),
-                None => wrong("route", format!("names the route `{name}`, which no [[routes]] defines")),
+                Some(_) => wrong(
+                    "route",
+                    format!("names the route `{name}`, which carries no calls"),
+                ),
+                None => wrong(
+                    "route",
+                    format!("names the route `{name}`, which no [[routes]] defines"),
+                ),
             }
         }
     }

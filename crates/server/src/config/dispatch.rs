@@ -15,7 +15,10 @@ pub struct Dispatch {
 
 impl Default for Dispatch {
     fn default() -> Self {
-        Dispatch { max_carried: 2000, lease: Span::from_secs(30) }
+        Dispatch {
+            max_carried: 2000,
+            lease: Span::from_secs(30),
+        }
     }
 }
 

@@ -26,7 +26,10 @@ pub enum Place {
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::File { path, line: Some(line) } => write!(f, "{}, line {line}: ", path.display())?,
+            Place::File {
+                path,
+                line: Some(line),
+            } => write!(f, "{}, line {line}: ", path.display())?,
             Place::File { path, line: None } => write!(f, "{}: ", path.display())?,
             Place::Environment(name) => write!(f, "environment variable {name}: ")?,
         }
@@ -57,7 +60,12 @@ impl Override {
                 }
                 let mut parts = path.split("__").map(str::to_lowercase);
                 let section = parts.next()?;
-                Some(Override { section, keys: parts.collect(), text, name })
+                Some(Override {
+                    section,
+                    keys: parts.collect(),
+                    text,
+                    name,
+                })
             })
             .collect();
         // The environment has no order of its own; complaints should.
@@ -79,7 +87,11 @@ pub struct Document<'i> {
 }
 
 impl<'i> Document<'i> {
-    pub fn parse(path: &'i Path, text: &'i str, overrides: &'i [Override]) -> Result<Self, Complaint> {
+    pub fn parse(
+        path: &'i Path,
+        text: &'i str,
+        overrides: &'i [Override],
+    ) -> Result<Self, Complaint> {
         match DeTable::parse(text) {
             Ok(root) => Ok(Document {
                 path,
@@ -92,9 +104,16 @@ impl<'i> Document<'i> {
             }),
             Err(error) => {
                 let line = error.span().map(|span| line_of(text, span.start));
-                let place = Place::File { path: path.to_owned(), line };
+                let place = Place::File {
+                    path: path.to_owned(),
+                    line,
+                };
                 let reason = format!("this is not TOML: {}", error.message());
-                Err(Complaint { place, key: String::new(), reason })
+                Err(Complaint {
+                    place,
+                    key: String::new(),
+                    reason,
+                })
             }
         }
     }
@@ -108,8 +127,10 @@ impl<'i> Document<'i> {
         let all = self.overrides.iter().enumerate();
         // A value is first read as TOML (a number, true, a list), and if that does not suit the key, as
         // plain text: so nobody has to quote twice.
-        let mut overrides: Vec<(usize, &'i Override, bool)> =
-            all.filter(|(_, o)| o.section == name).map(|(index, o)| (index, o, true)).collect();
+        let mut overrides: Vec<(usize, &'i Override, bool)> = all
+            .filter(|(_, o)| o.section == name)
+            .map(|(index, o)| (index, o, true))
+            .collect();
         // Each round settles one override.
         for _ in 0..=overrides.len() {
             let mut table = base.clone();
@@ -117,25 +138,44 @@ impl<'i> Document<'i> {
                 let mark = self.mark(*index);
                 if let Err(reason) = insert(&mut table, setting, *literal, mark.clone()) {
                     self.complain(mark, String::new(), reason);
-                    return Part { value: T::default(), source: base };
+                    return Part {
+                        value: T::default(),
+                        source: base,
+                    };
                 }
             }
             let error = match T::deserialize(ValueDeserializer::from(table.clone())) {
-                Ok(value) => return Part { value, source: table },
+                Ok(value) => {
+                    return Part {
+                        value,
+                        source: table,
+                    };
+                }
                 Err(error) => error,
             };
             let guilty = error.span().and_then(|span| self.override_at(&span));
-            match overrides.iter_mut().find(|(index, ..)| Some(*index) == guilty) {
-                Some((_, setting, literal)) if *literal && is_scalar(&setting.text) => *literal = false,
+            match overrides
+                .iter_mut()
+                .find(|(index, ..)| Some(*index) == guilty)
+            {
+                Some((_, setting, literal)) if *literal && is_scalar(&setting.text) => {
+                    *literal = false
+                }
                 Some(_) | None => {
                     let span = error.span().unwrap_or(0..0);
                     let key = self.key_at(name, &span);
                     self.complain(span, key, plain(error.message()));
-                    return Part { value: T::default(), source: table };
+                    return Part {
+                        value: T::default(),
+                        source: table,
+                    };
                 }
             }
         }
-        Part { value: T::default(), source: base }
+        Part {
+            value: T::default(),
+            source: base,
+        }
     }
 
     /// Reads a `[[list]]` of tables; those that are wrong are left out (and there are complaints).
@@ -145,16 +185,25 @@ impl<'i> Document<'i> {
         read: impl Fn(Spanned<DeValue<'i>>) -> Result<T, Misread>,
     ) -> Vec<Part<'i, T>> {
         self.known.push(name);
-        let Some(list) = self.root.remove(name) else { return Vec::new() };
+        let Some(list) = self.root.remove(name) else {
+            return Vec::new();
+        };
         let span = list.span();
         let DeValue::Array(items) = list.into_inner() else {
-            self.complain(span, name.to_owned(), format!("must be a list: write each one under [[{name}]]"));
+            self.complain(
+                span,
+                name.to_owned(),
+                format!("must be a list: write each one under [[{name}]]"),
+            );
             return Vec::new();
         };
         let mut parts = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             match read(item.clone()) {
-                Ok(value) => parts.push(Part { value, source: item }),
+                Ok(value) => parts.push(Part {
+                    value,
+                    source: item,
+                }),
                 Err(error) => {
                     let span = error.span.unwrap_or_else(|| item.span());
                     let key = self.key_at(&format!("{name}[{index}]"), &span);
@@ -169,12 +218,21 @@ impl<'i> Document<'i> {
     pub fn complain(&mut self, span: Range<usize>, key: String, reason: String) {
         let complaint = match self.override_at(&span) {
             // The variable's name says which key it is.
-            Some(index) => {
-                Complaint { place: Place::Environment(self.overrides[index].name.clone()), key: String::new(), reason }
-            }
+            Some(index) => Complaint {
+                place: Place::Environment(self.overrides[index].name.clone()),
+                key: String::new(),
+                reason,
+            },
             None => {
                 let line = Some(line_of(self.text, span.start));
-                Complaint { place: Place::File { path: self.path.to_owned(), line }, key, reason }
+                Complaint {
+                    place: Place::File {
+                        path: self.path.to_owned(),
+                        line,
+                    },
+                    key,
+                    reason,
+                }
             }
         };
         self.complaints.push(complaint);
@@ -182,7 +240,12 @@ impl<'i> Document<'i> {
 
     /// What is left over is unknown. Ends the reading.
     pub fn finish(mut self) -> Result<(), Vec<Complaint>> {
-        let sections = self.known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let sections = self
+            .known
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
         for (key, _) in std::mem::take(&mut self.root) {
             let reason = format!("is not a section of this file; there are {sections}");
             self.complain(key.span(), key.into_inner().into_owned(), reason);
@@ -190,11 +253,17 @@ impl<'i> Document<'i> {
         for (index, setting) in self.overrides.iter().enumerate() {
             if !self.settable.contains(&setting.section.as_str()) {
                 let sections = self.settable.join(", ");
-                let reason = format!("sets something in a section that does not exist or is a list; there are {sections}");
+                let reason = format!(
+                    "sets something in a section that does not exist or is a list; there are {sections}"
+                );
                 self.complain(self.mark(index), String::new(), reason);
             }
         }
-        if self.complaints.is_empty() { Ok(()) } else { Err(self.complaints) }
+        if self.complaints.is_empty() {
+            Ok(())
+        } else {
+            Err(self.complaints)
+        }
     }
 
     /// Overrides get places behind the end of the text, so that an error's place tells which one it was.
@@ -204,7 +273,9 @@ impl<'i> Document<'i> {
     }
 
     fn override_at(&self, span: &Range<usize>) -> Option<usize> {
-        span.start.checked_sub(self.text.len() + 1).filter(|index| *index < self.overrides.len())
+        span.start
+            .checked_sub(self.text.len() + 1)
+            .filter(|index| *index < self.overrides.len())
     }
 
     /// The key on the line of a place: `section.key`, or the section when the line holds none.
@@ -234,7 +305,10 @@ impl<T> Part<'_, T> {
         let mut here = &self.source;
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
             let next = match step.strip_suffix(']') {
-                Some(index) => index.parse::<usize>().ok().and_then(|index| here.get_ref().get(index)),
+                Some(index) => index
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| here.get_ref().get(index)),
                 None => here.get_ref().get(step),
             };
             match next {
@@ -256,12 +330,18 @@ pub struct Misread {
 
 impl From<toml::de::Error> for Misread {
     fn from(error: toml::de::Error) -> Self {
-        Misread { span: error.span(), reason: plain(error.message()) }
+        Misread {
+            span: error.span(),
+            reason: plain(error.message()),
+        }
     }
 }
 
 /// Takes a key out of a table, so that the rest can be read by those who do not know it.
-pub fn take<'i>(table: &mut Spanned<DeValue<'i>>, key: &str) -> Result<Spanned<DeValue<'i>>, Misread> {
+pub fn take<'i>(
+    table: &mut Spanned<DeValue<'i>>,
+    key: &str,
+) -> Result<Spanned<DeValue<'i>>, Misread> {
     let taken = match table.get_mut() {
         DeValue::Table(inside) => inside.remove(key),
         DeValue::Array(_)
@@ -271,7 +351,10 @@ pub fn take<'i>(table: &mut Spanned<DeValue<'i>>, key: &str) -> Result<Spanned<D
         | DeValue::Boolean(_)
         | DeValue::Datetime(_) => None,
     };
-    taken.ok_or_else(|| Misread { span: None, reason: format!("lacks the key `{key}`") })
+    taken.ok_or_else(|| Misread {
+        span: None,
+        reason: format!("lacks the key `{key}`"),
+    })
 }
 
 fn insert<'i>(
@@ -280,18 +363,30 @@ fn insert<'i>(
     literal: bool,
     mark: Range<usize>,
 ) -> Result<(), String> {
-    let Some((last, path)) = setting.keys.split_last().filter(|(last, _)| !last.is_empty()) else {
+    let Some((last, path)) = setting
+        .keys
+        .split_last()
+        .filter(|(last, _)| !last.is_empty())
+    else {
         return Err("names no key".to_owned());
     };
     let mut here = table.get_mut();
     for key in path {
-        let DeValue::Table(inside) = here else { return Err(format!("`{key}` is not inside a table")) };
+        let DeValue::Table(inside) = here else {
+            return Err(format!("`{key}` is not inside a table"));
+        };
         let key = Spanned::new(mark.clone(), key.as_str().into());
         let empty = Spanned::new(mark.clone(), DeValue::Table(DeTable::new()));
         here = inside.entry(key).or_insert(empty).get_mut();
     }
-    let DeValue::Table(inside) = here else { return Err(format!("`{last}` is not inside a table")) };
-    let parsed = if literal { DeValue::parse(&setting.text).ok() } else { None };
+    let DeValue::Table(inside) = here else {
+        return Err(format!("`{last}` is not inside a table"));
+    };
+    let parsed = if literal {
+        DeValue::parse(&setting.text).ok()
+    } else {
+        None
+    };
     let mut value = match parsed {
         Some(value) => value.into_inner(),
         None => DeValue::String(setting.text.as_str().into()),
@@ -299,13 +394,18 @@ fn insert<'i>(
     relocate(&mut value, &mark);
     // The key's place must be the override's too, also where the file has the key already.
     inside.remove(last.as_str());
-    inside.insert(Spanned::new(mark.clone(), last.as_str().into()), Spanned::new(mark, value));
+    inside.insert(
+        Spanned::new(mark.clone(), last.as_str().into()),
+        Spanned::new(mark, value),
+    );
     Ok(())
 }
 
 /// Whether a text would do as plain text too. A list or a table is never meant so.
 fn is_scalar(text: &str) -> bool {
-    DeValue::parse(text).map_or(true, |value| !value.get_ref().is_array() && !value.get_ref().is_table())
+    DeValue::parse(text).map_or(true, |value| {
+        !value.get_ref().is_array() && !value.get_ref().is_table()
+    })
 }
 
 /// Gives everything inside a value one place.
@@ -353,16 +453,29 @@ fn plain(message: &str) -> String {
     }
     if let Some(rest) = message.strip_prefix("unknown variant ") {
         return match rest.split_once(", expected ") {
-            Some((name, known)) => format!("cannot be {name}; it must be {}", known.trim_start_matches("one of ")),
+            Some((name, known)) => format!(
+                "cannot be {name}; it must be {}",
+                known.trim_start_matches("one of ")
+            ),
             None => format!("cannot be {rest}"),
         };
     }
     for beginning in ["invalid type: ", "invalid value: "] {
-        if let Some((found, expected)) = message.strip_prefix(beginning).and_then(|rest| rest.split_once(", expected ")) {
-            let found = ["string", "integer", "floating point", "boolean", "map", "sequence"]
-                .iter()
-                .find(|kind| found.starts_with(**kind))
-                .map_or("something else", |kind| words_of(kind));
+        if let Some((found, expected)) = message
+            .strip_prefix(beginning)
+            .and_then(|rest| rest.split_once(", expected "))
+        {
+            let found = [
+                "string",
+                "integer",
+                "floating point",
+                "boolean",
+                "map",
+                "sequence",
+            ]
+            .iter()
+            .find(|kind| found.starts_with(**kind))
+            .map_or("something else", |kind| words_of(kind));
             return format!("must be {}, not {found}", words_of(expected.trim()));
         }
     }

@@ -32,13 +32,19 @@ impl Default for Http {
 impl Http {
     pub fn check(&self, complain: &mut dyn FnMut(&str, String)) {
         if !(1..=1_000_000).contains(&self.max_connections) {
-            complain("max_connections", "must be between 1 and 1000000".to_owned());
+            complain(
+                "max_connections",
+                "must be between 1 and 1000000".to_owned(),
+            );
         }
         if !(1..=300).contains(&self.header_timeout.as_secs()) {
             complain("header_timeout", "must be between 1s and 5m".to_owned());
         }
         if !(8 * 1024..=1024 * 1024).contains(&self.max_header_bytes) {
-            complain("max_header_bytes", "must be between 8192 and 1048576".to_owned());
+            complain(
+                "max_header_bytes",
+                "must be between 8192 and 1048576".to_owned(),
+            );
         }
         if self.finish_limit.as_secs() > 300 {
             complain("finish_limit", "must be at most 5m".to_owned());

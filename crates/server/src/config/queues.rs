@@ -23,10 +23,11 @@ impl SeedQueue {
     /// `id` is taken out first, because the rules refuse keys they do not know.
     pub fn read(mut written: Spanned<DeValue<'_>>) -> Result<Self, Misread> {
         let id = take(&mut written, "id")?;
-        let id = QueueId::deserialize(ValueDeserializer::from(id.clone())).map_err(|_| Misread {
-            span: Some(id.span()),
-            reason: "must have 1 to 64 lower-case letters, digits, '-' or '_'".to_owned(),
-        })?;
+        let id =
+            QueueId::deserialize(ValueDeserializer::from(id.clone())).map_err(|_| Misread {
+                span: Some(id.span()),
+                reason: "must have 1 to 64 lower-case letters, digits, '-' or '_'".to_owned(),
+            })?;
         let rules = QueueRules::deserialize(ValueDeserializer::from(written))?;
         Ok(SeedQueue { id, rules })
     }
@@ -46,22 +47,37 @@ impl SeedQueue {
 }
 
 /// Everything about the queues that can be wrong before they meet the store.
-pub fn check(document: &mut Document<'_>, queues: &[Part<'_, SeedQueue>], routes: &[Part<'_, Route>], now: Timestamp) {
+pub fn check(
+    document: &mut Document<'_>,
+    queues: &[Part<'_, SeedQueue>],
+    routes: &[Part<'_, Route>],
+    now: Timestamp,
+) {
     let mut seen = BTreeSet::new();
     for (index, part) in queues.iter().enumerate() {
         let here = format!("queues[{index}]");
         let SeedQueue { id, rules } = &part.value;
         if !seen.insert(id.clone()) {
-            document.complain(part.place_of("id"), format!("{here}.id"), "is given twice".to_owned());
+            document.complain(
+                part.place_of("id"),
+                format!("{here}.id"),
+                "is given twice".to_owned(),
+            );
         }
         if let Err(problems) = rules.check(now) {
             for problem in problems.0 {
-                document.complain(part.place_of(&problem.field), format!("{here}.{}", problem.field), problem.detail);
+                document.complain(
+                    part.place_of(&problem.field),
+                    format!("{here}.{}", problem.field),
+                    problem.detail,
+                );
             }
         }
-        for (key, kind) in
-            [("voice", ResponseType::Voice), ("voip", ResponseType::VoIP), ("email", ResponseType::Email)]
-        {
+        for (key, kind) in [
+            ("voice", ResponseType::Voice),
+            ("voip", ResponseType::VoIP),
+            ("email", ResponseType::Email),
+        ] {
             for name in rules.routes.of(kind) {
                 if let Some(reason) = misfit(routes, name, kind) {
                     let path = format!("routes.{key}");
@@ -72,7 +88,11 @@ pub fn check(document: &mut Document<'_>, queues: &[Part<'_, SeedQueue>], routes
         if let Delivery::Dn { location, .. } = &rules.delivery
             && let Some(reason) = misfit(routes, location, ResponseType::Voice)
         {
-            document.complain(part.place_of("delivery.location"), format!("{here}.delivery.location"), reason);
+            document.complain(
+                part.place_of("delivery.location"),
+                format!("{here}.delivery.location"),
+                reason,
+            );
         }
     }
 }
@@ -82,10 +102,13 @@ fn misfit(routes: &[Part<'_, Route>], name: &str, kind: ResponseType) -> Option<
         return None;
     }
     match routes.iter().find(|part| part.value.name() == name) {
-        None => Some(format!("names the route `{name}`, which no [[routes]] defines")),
-        Some(part) if !part.value.serves(kind) => {
-            Some(format!("names the route `{name}`, which is of kind {} and does not serve {kind}", part.value.kind()))
-        }
+        None => Some(format!(
+            "names the route `{name}`, which no [[routes]] defines"
+        )),
+        Some(part) if !part.value.serves(kind) => Some(format!(
+            "names the route `{name}`, which is of kind {} and does not serve {kind}",
+            part.value.kind()
+        )),
         Some(_) => None,
     }
 }

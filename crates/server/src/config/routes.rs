@@ -26,7 +26,10 @@ impl Route {
         match word.as_deref() {
             Some("sip") => Ok(Route::Sip(Box::new(SipRoute::deserialize(rest)?))),
             Some("smtp") => Ok(Route::Smtp(Box::new(SmtpRoute::deserialize(rest)?))),
-            Some(_) | None => Err(Misread { span: Some(kind.span()), reason: "must be \"sip\" or \"smtp\"".to_owned() }),
+            Some(_) | None => Err(Misread {
+                span: Some(kind.span()),
+                reason: "must be \"sip\" or \"smtp\"".to_owned(),
+            }),
         }
     }
 
@@ -50,13 +53,17 @@ impl Route {
             Route::Sip(route) => match route.check() {
                 Ok(()) | Err(RouteError::Name(_) | RouteError::Twice(_)) => None,
                 Err(RouteError::Field { field, problem, .. }) => Some((field, problem.to_owned())),
-                Err(RouteError::PasswordFile { error, .. }) => Some(("password_file", format!("cannot be read: {error}"))),
+                Err(RouteError::PasswordFile { error, .. }) => {
+                    Some(("password_file", format!("cannot be read: {error}")))
+                }
                 Err(RouteError::Limits { error, .. }) => Some(("", error.to_string())),
             },
             Route::Smtp(route) => match route.check() {
                 Ok(()) | Err(RelayError::Name(_) | RelayError::Twice(_)) => None,
                 Err(RelayError::Field { field, problem, .. }) => Some((field, problem.to_owned())),
-                Err(RelayError::File { field, error, .. }) => Some((field, format!("cannot be read: {error}"))),
+                Err(RelayError::File { field, error, .. }) => {
+                    Some((field, format!("cannot be read: {error}")))
+                }
                 Err(RelayError::Limits { error, .. }) => Some(("", error.to_string())),
             },
         }
@@ -64,8 +71,10 @@ impl Route {
 
     pub fn serves(&self, kind: ResponseType) -> bool {
         match (self, kind) {
-            (Route::Sip(_), ResponseType::Voice | ResponseType::VoIP) | (Route::Smtp(_), ResponseType::Email) => true,
-            (Route::Sip(_), ResponseType::Email) | (Route::Smtp(_), ResponseType::Voice | ResponseType::VoIP) => false,
+            (Route::Sip(_), ResponseType::Voice | ResponseType::VoIP)
+            | (Route::Smtp(_), ResponseType::Email) => true,
+            (Route::Sip(_), ResponseType::Email)
+            | (Route::Smtp(_), ResponseType::Voice | ResponseType::VoIP) => false,
         }
     }
 }
@@ -89,26 +98,45 @@ pub fn check(document: &mut Document<'_>, routes: &[Part<'_, Route>], sip_listen
         let route = &part.value;
         let mut wrong = |key: &str, reason: &str| {
             let dot = if key.is_empty() { "" } else { "." };
-            document.complain(part.place_of(key), format!("routes[{index}]{dot}{key}"), reason.to_owned());
+            document.complain(
+                part.place_of(key),
+                format!("routes[{index}]{dot}{key}"),
+                reason.to_owned(),
+            );
         };
         if !seen.insert(route.name().to_owned()) {
-            wrong("name", "is given twice; it is the `location` of callbacks, so it must say which one");
+            wrong(
+                "name",
+                "is given twice; it is the `location` of callbacks, so it must say which one",
+            );
         }
         if !is_name(route.name()) {
-            wrong("name", "must have 1 to 100 letters, digits, '-', '_' or '.'");
+            wrong(
+                "name",
+                "must have 1 to 100 letters, digits, '-', '_' or '.'",
+            );
         }
         if [DIRECT, REGISTRAR].contains(&route.name()) {
-            wrong("name", "cannot be `direct` or `registrar`: these are ways that need no configuration");
+            wrong(
+                "name",
+                "cannot be `direct` or `registrar`: these are ways that need no configuration",
+            );
         }
         if let Some((field, reason)) = route.fault() {
             wrong(field, &reason);
         }
         if matches!(route, Route::Sip(_)) && !sip_listens {
-            wrong("kind", "\"sip\" needs a socket to call from: set listen in [sip]");
+            wrong(
+                "kind",
+                "\"sip\" needs a socket to call from: set listen in [sip]",
+            );
         }
     }
 }
 
 fn is_name(name: &str) -> bool {
-    (1..=100).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    (1..=100).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }

@@ -16,7 +16,8 @@ impl Secret {
 
     /// The first line of a file, without its line end.
     pub fn read(path: &Path) -> Result<Secret, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         match text.lines().next().filter(|line| !line.is_empty()) {
             Some(line) => Ok(Secret(line.to_owned())),
             None => Err(format!("{} is empty", path.display())),

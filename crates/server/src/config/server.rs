@@ -55,7 +55,10 @@ impl Server {
     /// Paths in the file are meant from where the file is, not from where the server was started.
     pub fn resolve(&mut self, base: &Path) {
         self.data = base.join(&self.data);
-        if let Some(path) = self.store.as_deref().and_then(|url| url.strip_prefix("sqlite:"))
+        if let Some(path) = self
+            .store
+            .as_deref()
+            .and_then(|url| url.strip_prefix("sqlite:"))
             && path != ":memory:"
         {
             self.store = Some(format!("sqlite:{}", base.join(path).display()));
@@ -63,17 +66,33 @@ impl Server {
     }
 
     pub fn check(&self, complain: &mut dyn FnMut(&str, String)) {
-        if self.node.is_empty() || self.node.len() > 64 || self.node.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            complain("node", "must have 1 to 64 characters, without spaces".to_owned());
+        if self.node.is_empty()
+            || self.node.len() > 64
+            || self
+                .node
+                .chars()
+                .any(|c| c.is_control() || c.is_whitespace())
+        {
+            complain(
+                "node",
+                "must have 1 to 64 characters, without spaces".to_owned(),
+            );
         }
         if self.shutdown_limit > Span::from_hours(4) {
             complain("shutdown_limit", "must be at most 4h".to_owned());
         }
-        if self.store.as_deref().is_some_and(|url| !url.starts_with("sqlite:")) {
+        if self
+            .store
+            .as_deref()
+            .is_some_and(|url| !url.starts_with("sqlite:"))
+        {
             complain("store", "must begin with `sqlite:`".to_owned());
         }
         if self.store.as_deref() == Some("sqlite::memory:") {
-            complain("store", "must be a file: a database in memory would lose every promise".to_owned());
+            complain(
+                "store",
+                "must be a file: a database in memory would lose every promise".to_owned(),
+            );
         }
     }
 }

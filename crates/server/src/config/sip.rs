@@ -118,11 +118,16 @@ impl Sip {
     /// Reads password files and makes paths whole. Complaints name the key.
     pub fn resolve(&mut self, base: &Path, complain: &mut dyn FnMut(&str, String)) {
         if let Some(tls) = &mut self.tls {
-            for path in [&mut tls.cert, &mut tls.key, &mut tls.ca].into_iter().flatten() {
+            for path in [&mut tls.cert, &mut tls.key, &mut tls.ca]
+                .into_iter()
+                .flatten()
+            {
                 *path = base.join(&path);
             }
         }
-        let Some(registrar) = &mut self.registrar else { return };
+        let Some(registrar) = &mut self.registrar else {
+            return;
+        };
         for (index, user) in registrar.users.iter_mut().enumerate() {
             let key = format!("registrar.users[{index}]");
             match (&user.password, &user.password_file) {
@@ -131,7 +136,10 @@ impl Sip {
                     Ok(secret) => user.password = Some(secret),
                     Err(reason) => complain(&format!("{key}.password_file"), reason),
                 },
-                (Some(_), Some(_)) => complain(&key, "has both password and password_file; write one".to_owned()),
+                (Some(_), Some(_)) => complain(
+                    &key,
+                    "has both password and password_file; write one".to_owned(),
+                ),
                 (None, None) => complain(&key, "needs a password or a password_file".to_owned()),
             }
         }
@@ -141,23 +149,51 @@ impl Sip {
         if !(90..=7200).contains(&self.session_expires.as_secs()) {
             complain("session_expires", "must be between 90s and 2h".to_owned());
         }
-        for (key, value) in [("max_calls", self.max_calls), ("max_connections", self.max_connections)] {
+        for (key, value) in [
+            ("max_calls", self.max_calls),
+            ("max_connections", self.max_connections),
+        ] {
             if !(1..=100_000).contains(&value) {
                 complain(key, "must be between 1 and 100000".to_owned());
             }
         }
         if self.user_agent.chars().any(char::is_control) || self.user_agent.len() > 200 {
-            complain("user_agent", "must be one line of at most 200 characters".to_owned());
+            complain(
+                "user_agent",
+                "must be one line of at most 200 characters".to_owned(),
+            );
         }
-        if self.public_host.as_deref().is_some_and(|host| !is_host(host)) {
-            complain("public_host", "must be a host name or an IP address, without port".to_owned());
+        if self
+            .public_host
+            .as_deref()
+            .is_some_and(|host| !is_host(host))
+        {
+            complain(
+                "public_host",
+                "must be a host name or an IP address, without port".to_owned(),
+            );
         }
-        let tls_listens = self.listen.iter().any(|socket| socket.0.transport == Transport::Tls);
-        let has_pair = self.tls.as_ref().is_some_and(|tls| tls.cert.is_some() && tls.key.is_some());
+        let tls_listens = self
+            .listen
+            .iter()
+            .any(|socket| socket.0.transport == Transport::Tls);
+        let has_pair = self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.cert.is_some() && tls.key.is_some());
         if tls_listens && !has_pair {
-            complain("listen", "has a tls: socket, which needs cert and key in [sip.tls]".to_owned());
+            complain(
+                "listen",
+                "has a tls: socket, which needs cert and key in [sip.tls]".to_owned(),
+            );
         }
-        for (key, path) in self.tls.iter().flat_map(|t| [("tls.cert", &t.cert), ("tls.key", &t.key), ("tls.ca", &t.ca)]) {
+        for (key, path) in self.tls.iter().flat_map(|t| {
+            [
+                ("tls.cert", &t.cert),
+                ("tls.key", &t.key),
+                ("tls.ca", &t.ca),
+            ]
+        }) {
             if let Some(path) = path
                 && let Err(error) = std::fs::File::open(path)
             {
@@ -167,7 +203,10 @@ impl Sip {
         if let Some(registrar) = &self.registrar {
             registrar.check(complain);
             if self.listen.is_empty() {
-                complain("registrar", "needs a socket in listen: phones must find us".to_owned());
+                complain(
+                    "registrar",
+                    "needs a socket in listen: phones must find us".to_owned(),
+                );
             }
         }
     }
@@ -181,7 +220,11 @@ impl Sip {
             listen: self.listen.iter().map(|socket| socket.0).collect(),
             public_host: self.public_host.clone(),
             user_agent: self.user_agent.clone(),
-            tls: self.tls.as_ref().map(|tls| TlsFiles { cert: tls.cert.clone(), key: tls.key.clone(), ca: tls.ca.clone() }),
+            tls: self.tls.as_ref().map(|tls| TlsFiles {
+                cert: tls.cert.clone(),
+                key: tls.key.clone(),
+                ca: tls.ca.clone(),
+            }),
             registrar: self.registrar.as_ref().map(Registrar::engine),
             session_expires: self.session_expires.as_duration(),
             max_calls: self.max_calls,
@@ -194,7 +237,6 @@ impl Sip {
                 record: Duration::from_secs(2),
                 ..Timers::default()
             },
-            ..SipConfig::default()
         })
     }
 }
@@ -206,22 +248,40 @@ impl Registrar {
             let key = format!("registrar.users[{index}].name");
             if user.name.is_empty()
                 || user.name.len() > 64
-                || !user.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
+                || !user
+                    .name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
             {
-                complain(&key, "must have 1 to 64 letters, digits, '-', '_', '.' or '+'".to_owned());
+                complain(
+                    &key,
+                    "must have 1 to 64 letters, digits, '-', '_', '.' or '+'".to_owned(),
+                );
             }
             if !names.insert(&user.name) {
                 complain(&key, "is given twice".to_owned());
             }
         }
-        if self.realm.is_empty() || self.realm.contains(['"', '\\']) || self.realm.chars().any(char::is_control) {
-            complain("registrar.realm", "must be a word or name without quotes".to_owned());
+        if self.realm.is_empty()
+            || self.realm.contains(['"', '\\'])
+            || self.realm.chars().any(char::is_control)
+        {
+            complain(
+                "registrar.realm",
+                "must be a word or name without quotes".to_owned(),
+            );
         }
         if self.min_expires > self.max_expires {
-            complain("registrar.min_expires", "must not be longer than max_expires".to_owned());
+            complain(
+                "registrar.min_expires",
+                "must not be longer than max_expires".to_owned(),
+            );
         }
         if !(1..=100).contains(&self.max_contacts) {
-            complain("registrar.max_contacts", "must be between 1 and 100".to_owned());
+            complain(
+                "registrar.max_contacts",
+                "must be between 1 and 100".to_owned(),
+            );
         }
         if self.algorithms.is_empty() {
             complain("registrar.algorithms", "must name at least one".to_owned());
@@ -234,7 +294,12 @@ impl Registrar {
             users: self
                 .users
                 .iter()
-                .filter_map(|user| Some((user.name.clone(), user.password.as_ref()?.expose().to_owned())))
+                .filter_map(|user| {
+                    Some((
+                        user.name.clone(),
+                        user.password.as_ref()?.expose().to_owned(),
+                    ))
+                })
                 .collect(),
             min_expires: self.min_expires.as_duration(),
             max_expires: self.max_expires.as_duration(),
@@ -250,7 +315,11 @@ pub struct SipSocket(pub Listen);
 
 impl Serialize for SipSocket {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}:{}", self.0.transport.uri_word(), self.0.addr))
+        serializer.collect_str(&format_args!(
+            "{}:{}",
+            self.0.transport.uri_word(),
+            self.0.addr
+        ))
     }
 }
 
@@ -258,9 +327,16 @@ impl<'de> Deserialize<'de> for SipSocket {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let socket = text.split_once(':').and_then(|(word, addr)| {
-            Some(Listen { transport: Transport::from_word(word)?, addr: addr.parse().ok()? })
+            Some(Listen {
+                transport: Transport::from_word(word)?,
+                addr: addr.parse().ok()?,
+            })
         });
-        let wrong = || serde::de::Error::custom("must be udp:, tcp: or tls: and an address with port, like udp:0.0.0.0:5060");
+        let wrong = || {
+            serde::de::Error::custom(
+                "must be udp:, tcp: or tls: and an address with port, like udp:0.0.0.0:5060",
+            )
+        };
         socket.map(SipSocket).ok_or_else(wrong)
     }
 }
@@ -270,5 +346,7 @@ fn is_host(text: &str) -> bool {
     bare.parse::<std::net::IpAddr>().is_ok()
         || (!text.is_empty()
             && text.len() <= 253
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.'))
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.'))
 }

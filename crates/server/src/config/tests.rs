@@ -8,7 +8,11 @@ fn now() -> Timestamp {
 }
 
 fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let overrides = Override::collect(environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+    let overrides = Override::collect(
+        environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+    );
     Config::parse(Path::new("/etc/ringback/r.toml"), text, &overrides, now())
 }
 
@@ -16,7 +20,10 @@ fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError
 fn an_empty_file_is_a_good_one() {
     let config = parse("", &[]).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8070");
-    assert_eq!(config.server.store_url(), "sqlite:/etc/ringback/ringback-data/ringback.db");
+    assert_eq!(
+        config.server.store_url(),
+        "sqlite:/etc/ringback/ringback-data/ringback.db"
+    );
     assert!(config.sip.engine().is_none() && config.routes.is_empty());
 }
 
@@ -25,13 +32,43 @@ fn the_example_is_good_and_shows_every_section() {
     let text = include_str!("../../../../ringback.example.toml");
     let config = parse(text, &[]).unwrap_or_else(|error| panic!("{error}"));
     assert!(config.sip.registrar.is_some() && config.sip.engine().is_some());
-    assert!(config.routes.iter().any(|route| matches!(route, Route::Sip(_))));
-    assert!(config.routes.iter().any(|route| matches!(route, Route::Smtp(_))));
-    let deliveries: Vec<&Delivery> = config.queues.iter().map(|queue| &queue.rules.delivery).collect();
-    assert!(deliveries.iter().any(|delivery| matches!(delivery, Delivery::Agents)));
-    assert!(deliveries.iter().any(|delivery| matches!(delivery, Delivery::Dn { .. })));
+    assert!(
+        config
+            .routes
+            .iter()
+            .any(|route| matches!(route, Route::Sip(_)))
+    );
+    assert!(
+        config
+            .routes
+            .iter()
+            .any(|route| matches!(route, Route::Smtp(_)))
+    );
+    let deliveries: Vec<&Delivery> = config
+        .queues
+        .iter()
+        .map(|queue| &queue.rules.delivery)
+        .collect();
+    assert!(
+        deliveries
+            .iter()
+            .any(|delivery| matches!(delivery, Delivery::Agents))
+    );
+    assert!(
+        deliveries
+            .iter()
+            .any(|delivery| matches!(delivery, Delivery::Dn { .. }))
+    );
     assert!(!config.agents.is_empty());
-    for section in ["[server]", "[http]", "[api]", "[log]", "[dispatch]", "[sip]", "[sip.registrar]"] {
+    for section in [
+        "[server]",
+        "[http]",
+        "[api]",
+        "[log]",
+        "[dispatch]",
+        "[sip]",
+        "[sip.registrar]",
+    ] {
         assert!(text.contains(section), "{section} is not shown");
     }
 }
@@ -103,15 +140,25 @@ fn bad_configurations_are_told_with_line_and_key() {
         ("[[agents]]\nid = 1\nname = \"Ann\"\ndn = \"100\"\npresence = \"here\"".into(), "line 5: `agents[0].presence` cannot be `here`"),
     ];
     for (text, expected) in table {
-        let error = parse(text, &[]).err().unwrap_or_else(|| panic!("this was taken:\n{text}")).to_string();
-        assert!(error.contains(expected), "\n{text}\n  expected: {expected}\n  got: {error}");
+        let error = parse(text, &[])
+            .err()
+            .unwrap_or_else(|| panic!("this was taken:\n{text}"))
+            .to_string();
+        assert!(
+            error.contains(expected),
+            "\n{text}\n  expected: {expected}\n  got: {error}"
+        );
         assert!(error.starts_with("/etc/ringback/r.toml, line "), "{error}");
     }
 }
 
 #[test]
 fn everything_wrong_is_told_at_once() {
-    let error = parse("[server]\nnode = \"\"\n[http]\nx = 1\n[log]\nformat = \"xml\"\n[nonsense]\n", &[]).unwrap_err();
+    let error = parse(
+        "[server]\nnode = \"\"\n[http]\nx = 1\n[log]\nformat = \"xml\"\n[nonsense]\n",
+        &[],
+    )
+    .unwrap_err();
     assert_eq!(error.0.len(), 4, "{error}");
 }
 
@@ -149,20 +196,61 @@ fn the_environment_wins_and_is_typed() {
 #[test]
 fn bad_variables_are_told_by_name_and_never_by_value() {
     let table = [
-        ("RINGBACK_SERVR__LISTEN", "x", "sets something in a section that does not exist"),
-        ("RINGBACK_SERVER__LISSTEN", "hunter2", "has no key `lissten`"),
+        (
+            "RINGBACK_SERVR__LISTEN",
+            "x",
+            "sets something in a section that does not exist",
+        ),
+        (
+            "RINGBACK_SERVER__LISSTEN",
+            "hunter2",
+            "has no key `lissten`",
+        ),
         ("RINGBACK_SERVER__", "hunter2", "names no key"),
-        ("RINGBACK_SERVER__LISTEN__PORT", "hunter2", "environment variable RINGBACK_SERVER__LISTEN__PORT"),
-        ("RINGBACK_HTTP__MAX_CONNECTIONS", "hunter2", "must be a whole number, 0 or more, not text in quotes"),
-        ("RINGBACK_API__OPEN_ON_LOOPBACK", "hunter2", "must be true or false"),
-        ("RINGBACK_ROUTES__NAME", "hunter2", "sets something in a section that does not exist"),
-        ("RINGBACK_SIP__LISTEN", "[\"hunter2\"]", "must be udp:, tcp: or tls:"),
-        ("RINGBACK_SERVER__SHUTDOWN_LIMIT", "6h", "must be at most 4h"),
-        ("RINGBACK_SIP__REGISTRAR__MAX_CONTACTS", "0", "must be between 1 and 100"),
+        (
+            "RINGBACK_SERVER__LISTEN__PORT",
+            "hunter2",
+            "environment variable RINGBACK_SERVER__LISTEN__PORT",
+        ),
+        (
+            "RINGBACK_HTTP__MAX_CONNECTIONS",
+            "hunter2",
+            "must be a whole number, 0 or more, not text in quotes",
+        ),
+        (
+            "RINGBACK_API__OPEN_ON_LOOPBACK",
+            "hunter2",
+            "must be true or false",
+        ),
+        (
+            "RINGBACK_ROUTES__NAME",
+            "hunter2",
+            "sets something in a section that does not exist",
+        ),
+        (
+            "RINGBACK_SIP__LISTEN",
+            "[\"hunter2\"]",
+            "must be udp:, tcp: or tls:",
+        ),
+        (
+            "RINGBACK_SERVER__SHUTDOWN_LIMIT",
+            "6h",
+            "must be at most 4h",
+        ),
+        (
+            "RINGBACK_SIP__REGISTRAR__MAX_CONTACTS",
+            "0",
+            "must be between 1 and 100",
+        ),
     ];
     for (name, value, expected) in table {
-        let error = parse("[server]\nlisten = \"127.0.0.1:1\"\n", &[(name, value)]).unwrap_err().to_string();
-        assert!(error.contains(expected) && error.contains(&format!("environment variable {name}: ")), "{name}: {error}");
+        let error = parse("[server]\nlisten = \"127.0.0.1:1\"\n", &[(name, value)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(expected) && error.contains(&format!("environment variable {name}: ")),
+            "{name}: {error}"
+        );
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
@@ -172,11 +260,20 @@ fn secrets_are_read_from_files_and_never_printed() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("ann.pass"), "hunter2\n").unwrap();
     let text = "[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[sip.registrar]\nusers = [{ name = \"ann\", password_file = \"ann.pass\" }]\n";
-    let config = Config::parse(&dir.path().join("r.toml"), text, &[], now()).unwrap_or_else(|error| panic!("{error}"));
+    let config = Config::parse(&dir.path().join("r.toml"), text, &[], now())
+        .unwrap_or_else(|error| panic!("{error}"));
     let engine = config.sip.engine().unwrap();
     assert_eq!(engine.registrar.unwrap().users["ann"], "hunter2");
     assert!(!format!("{config:?}").contains("hunter2"));
     // A wrong type must not carry the secret into the message either.
-    let error = parse("[sip.registrar]\nusers = [{ name = \"ann\", password = 4711 }]\n", &[]).unwrap_err().to_string();
-    assert!(!error.contains("4711") && error.contains("must be text in quotes"), "{error}");
+    let error = parse(
+        "[sip.registrar]\nusers = [{ name = \"ann\", password = 4711 }]\n",
+        &[],
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        !error.contains("4711") && error.contains("must be text in quotes"),
+        "{error}"
+    );
 }

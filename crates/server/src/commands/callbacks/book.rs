@@ -60,10 +60,18 @@ pub struct BookArgs {
 
 pub async fn run(client: &Client, args: BookArgs) -> Done {
     let body = body(&args, Timestamp::now()).map_err(Trouble::new)?;
-    let key = args.idempotency_key.clone().unwrap_or_else(|| SystemChance.uuid().to_string());
-    let request = client.request(Method::POST, "v1/callbacks")?.header("Idempotency-Key", &key).json(&body);
+    let key = args
+        .idempotency_key
+        .clone()
+        .unwrap_or_else(|| SystemChance.uuid().to_string());
+    let request = client
+        .request(Method::POST, "v1/callbacks")?
+        .header("Idempotency-Key", &key)
+        .json(&body);
     let callback = client.json(request).await?;
-    let id = callback["interaction_id"].as_str().ok_or_else(|| Trouble::new("the answer names no interaction_id"))?;
+    let id = callback["interaction_id"]
+        .as_str()
+        .ok_or_else(|| Trouble::new("the answer names no interaction_id"))?;
     if args.follow {
         return follow::run(client, id, &callback, args.json).await;
     }
@@ -76,7 +84,8 @@ pub async fn run(client: &Client, args: BookArgs) -> Done {
 }
 
 fn body(args: &BookArgs, now: Timestamp) -> Result<Value, String> {
-    let zone = when::zone(args.time_zone.as_deref()).map_err(|reason| format!("--time-zone {reason}"))?;
+    let zone =
+        when::zone(args.time_zone.as_deref()).map_err(|reason| format!("--time-zone {reason}"))?;
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {
@@ -85,7 +94,10 @@ fn body(args: &BookArgs, now: Timestamp) -> Result<Value, String> {
     };
     put("queue", json!(args.queue));
     put("customer_number", json!(args.to));
-    put("desired_response_type", json!(args.kind.unwrap_or_else(|| guess(&args.to)).as_str()));
+    put(
+        "desired_response_type",
+        json!(args.kind.unwrap_or_else(|| guess(&args.to)).as_str()),
+    );
     // The customer asks for a callback from now on, unless another time is named.
     let start = match &args.at {
         Some(text) => when::read(text, &zone, now).map_err(|reason| format!("--at {reason}"))?,
@@ -102,7 +114,11 @@ fn body(args: &BookArgs, now: Timestamp) -> Result<Value, String> {
     put("customer_name", json!(args.name));
     put("priority", json!(args.priority));
     if !args.udata.is_empty() {
-        let udata: Map<String, Value> = args.udata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let udata: Map<String, Value> = args
+            .udata
+            .iter()
+            .map(|(key, value)| (key.clone(), json!(value)))
+            .collect();
         put("udata", Value::Object(udata));
     }
     Ok(Value::Object(body))
@@ -115,7 +131,9 @@ fn guess(to: &str) -> ResponseType {
         ResponseType::VoIP
     } else if lower.contains('@') {
         ResponseType::Email
-    } else if lower.chars().any(|c| c.is_ascii_alphabetic()) || lower.parse::<std::net::IpAddr>().is_ok() {
+    } else if lower.chars().any(|c| c.is_ascii_alphabetic())
+        || lower.parse::<std::net::IpAddr>().is_ok()
+    {
         ResponseType::VoIP
     } else {
         ResponseType::Voice

@@ -39,14 +39,20 @@ pub async fn run(client: &Client, args: CancelArgs) -> Done {
     if let Some(reason) = args.reason {
         body["reason"] = json!(reason);
     }
-    let request = client.request(Method::POST, &format!("v1/callbacks/{}/cancel", args.id))?.json(&body);
+    let request = client
+        .request(Method::POST, &format!("v1/callbacks/{}/cancel", args.id))?
+        .json(&body);
     let callback = client.json(request).await?;
     if args.json {
         println!("{callback:#}");
     } else if callback["cancel_requested"].as_bool() == Some(true) && callback["status"] != 3 {
         println!("A call is just being placed; it is ended, and then the callback is cancelled.");
     } else {
-        println!("Callback {}: {}.", args.id, state_words(callback["state"].as_str().unwrap_or("")));
+        println!(
+            "Callback {}: {}.",
+            args.id,
+            state_words(callback["state"].as_str().unwrap_or(""))
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

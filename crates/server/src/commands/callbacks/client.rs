@@ -37,9 +37,13 @@ impl fmt::Display for Trouble {
 
 impl Client {
     pub fn new(url: &str, key: Option<&str>) -> Result<Client, Trouble> {
-        let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = Url::parse(url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let Some(mut base) = base else {
-            return Err(Trouble::new("--url must be like http://127.0.0.1:8070 or https://callbacks.example.com"));
+            return Err(Trouble::new(
+                "--url must be like http://127.0.0.1:8070 or https://callbacks.example.com",
+            ));
         };
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
@@ -51,12 +55,19 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Trouble::new(format!("the HTTP client does not start: {error}")))?;
-        Ok(Client { http, base, key: key.map(str::to_owned) })
+        Ok(Client {
+            http,
+            base,
+            key: key.map(str::to_owned),
+        })
     }
 
     /// Begins a request to a path below the server's URL, e.g. `v1/callbacks`.
     pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Trouble> {
-        let url = self.base.join(path).map_err(|_| Trouble::new("this makes no URL"))?;
+        let url = self
+            .base
+            .join(path)
+            .map_err(|_| Trouble::new("this makes no URL"))?;
         let request = self.http.request(method, url);
         Ok(match &self.key {
             Some(key) => request.bearer_auth(key),
@@ -68,19 +79,32 @@ impl Client {
     pub async fn json(&self, request: RequestBuilder) -> Result<Value, Trouble> {
         let response = self.send(request.timeout(ANSWER)).await?;
         let bytes = read(response).await?;
-        serde_json::from_slice(&bytes).map_err(|_| Trouble::new("the server's answer is not JSON; is this a Ringback server?"))
+        serde_json::from_slice(&bytes).map_err(|_| {
+            Trouble::new("the server's answer is not JSON; is this a Ringback server?")
+        })
     }
 
     /// Sends, and gives back a successful answer whose body is still to come.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Trouble> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let status = response.status();
-        let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         let body = read(response).await.unwrap_or_default();
-        Err(Trouble(explain(status, after.as_deref(), serde_json::from_slice(&body).ok().as_ref())))
+        Err(Trouble(explain(
+            status,
+            after.as_deref(),
+            serde_json::from_slice(&body).ok().as_ref(),
+        )))
     }
 
     pub async fn get(&self, path: &str) -> Result<Value, Trouble> {
@@ -89,8 +113,14 @@ impl Client {
 
     fn unreachable(&self, error: &reqwest::Error) -> Trouble {
         let host = format!("{}://{}", self.base.scheme(), self.base.authority());
-        let why = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
-        Trouble::new(format!("{host} {why}. Is the server running (`ringback serve`), and is --url right?"))
+        let why = if error.is_timeout() {
+            "does not answer in time"
+        } else {
+            "cannot be reached"
+        };
+        Trouble::new(format!(
+            "{host} {why}. Is the server running (`ringback serve`), and is --url right?"
+        ))
     }
 }
 
@@ -98,17 +128,27 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Trouble> {
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST_ANSWER => bytes.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST_ANSWER => {
+                bytes.extend_from_slice(&chunk)
+            }
             Ok(Some(_)) => return Err(Trouble::new("the server's answer is too large")),
             Ok(None) => return Ok(bytes),
-            Err(_) => return Err(Trouble::new("the server's answer broke off; the request may or may not have been carried out")),
+            Err(_) => {
+                return Err(Trouble::new(
+                    "the server's answer broke off; the request may or may not have been carried out",
+                ));
+            }
         }
     }
 }
 
 /// An error answer in plain sentences, a line per broken rule.
 fn explain(status: StatusCode, retry_after: Option<&str>, problem: Option<&Value>) -> String {
-    let text = |name: &str| problem.and_then(|problem| problem.get(name)).and_then(Value::as_str);
+    let text = |name: &str| {
+        problem
+            .and_then(|problem| problem.get(name))
+            .and_then(Value::as_str)
+    };
     let mut lines = String::new();
     let title = text("detail").or_else(|| text("title"));
     match title {
@@ -119,7 +159,12 @@ fn explain(status: StatusCode, retry_after: Option<&str>, problem: Option<&Value
     if status == StatusCode::UNAUTHORIZED {
         lines.push_str("  Give a key with RINGBACK_KEY; `ringback keys create` makes one.\n");
     }
-    for error in problem.and_then(|problem| problem.get("errors")).and_then(Value::as_array).into_iter().flatten() {
+    for error in problem
+        .and_then(|problem| problem.get("errors"))
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or("");
         lines.push_str(&format!("  {}: {}\n", part("field"), part("detail")));
     }
@@ -145,7 +190,10 @@ mod tests {
             "Two rules are broken.\n  customer_number: is too short for a telephone number\n  queue: there is no such queue\n"
         );
         let text = explain(StatusCode::SERVICE_UNAVAILABLE, Some("2"), None);
-        assert_eq!(text, "the server answered 503 Service Unavailable\n  Try again after 2 seconds.\n");
+        assert_eq!(
+            text,
+            "the server answered 503 Service Unavailable\n  Try again after 2 seconds.\n"
+        );
         assert!(explain(StatusCode::UNAUTHORIZED, None, None).contains("RINGBACK_KEY"));
     }
 

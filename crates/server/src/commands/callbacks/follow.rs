@@ -43,20 +43,29 @@ pub async fn run(client: &Client, id: &str, callback: &Value, as_json: bool) -> 
         breaks += 1;
         match broke {
             Err(trouble) if breaks >= BREAKS => return Err(trouble),
-            Ok(()) if breaks >= BREAKS => return Err(Trouble::new("the server's stream of events keeps ending early")),
+            Ok(()) if breaks >= BREAKS => {
+                return Err(Trouble::new(
+                    "the server's stream of events keeps ending early",
+                ));
+            }
             Ok(()) | Err(_) => screen.waiting("the connection broke; trying again"),
         }
         tokio::time::sleep(AFTER_BREAK).await;
     }
     screen.close();
     let callback = client.get(&format!("v1/callbacks/{id}")).await?;
-    let reached = callback["state"] == "done" && words::is_reached(callback["call_result"].as_i64());
+    let reached =
+        callback["state"] == "done" && words::is_reached(callback["call_result"].as_i64());
     if as_json {
         println!("{callback}");
     } else {
         println!("{}", words::ending(&callback, reached));
     }
-    Ok(if reached { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_REACHED) })
+    Ok(if reached {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_NOT_REACHED)
+    })
 }
 
 /// Reads one stream until it ends, breaks or falls silent.
@@ -86,7 +95,9 @@ async fn listen(
             if message.id.is_some() {
                 *last_id = message.id;
             }
-            let Ok(event) = serde_json::from_str::<Value>(&message.data) else { continue };
+            let Ok(event) = serde_json::from_str::<Value>(&message.data) else {
+                continue;
+            };
             let kind = event["kind"].as_str().and_then(words::kind);
             *ended |= kind.is_some_and(words::is_end);
             screen.show(&event, kind);
@@ -138,7 +149,9 @@ impl EventReader {
             }
         }
         if self.bytes.len() + self.message.data.len() > LARGEST_EVENT {
-            return Err(Trouble::new("the server sends an event of no reasonable size"));
+            return Err(Trouble::new(
+                "the server sends an event of no reasonable size",
+            ));
         }
         Ok(whole)
     }
@@ -205,8 +218,14 @@ mod tests {
     fn a_stream_reads_the_same_however_it_is_cut() {
         let text = b": heartbeat\n\nid: 7\nevent: queued\ndata: {\"a\":1}\n\nid: 8\r\ndata: x\r\ndata: y\r\n\r\ndata: unfinished";
         let expected = [
-            Message { id: Some("7".to_owned()), data: "{\"a\":1}".to_owned() },
-            Message { id: Some("8".to_owned()), data: "x\ny".to_owned() },
+            Message {
+                id: Some("7".to_owned()),
+                data: "{\"a\":1}".to_owned(),
+            },
+            Message {
+                id: Some("8".to_owned()),
+                data: "x\ny".to_owned(),
+            },
         ];
         for size in 1..text.len() {
             let mut reader = EventReader::default();

@@ -55,17 +55,24 @@ pub async fn run(client: &Client, args: ListArgs) -> Done {
             query.append_pair(name, &value);
         }
     }
-    let page = client.get(&format!("v1/callbacks?{}", query.finish())).await?;
+    let page = client
+        .get(&format!("v1/callbacks?{}", query.finish()))
+        .await?;
     if args.json {
         println!("{page:#}");
         return Ok(ExitCode::SUCCESS);
     }
-    let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let items = page["items"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if items.is_empty() {
         println!("There are no such callbacks.");
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(&["ID", "QUEUE", "TYPE", "TO", "STATE", "TRIES", "NEXT", "PROMISE", "SUBJECT"]);
+    let mut table = Table::new(&[
+        "ID", "QUEUE", "TYPE", "TO", "STATE", "TRIES", "NEXT", "PROMISE", "SUBJECT",
+    ]);
     for item in items {
         let text = |name: &str| item[name].as_str().unwrap_or("").to_owned();
         table.row(vec![

@@ -30,7 +30,10 @@ pub async fn run(client: &Client, args: ShowArgs) -> Done {
     let attempts = client.get(&format!("{path}/attempts")).await?;
     let events = client.get(&format!("{path}/events?limit=1000")).await?;
     if args.json {
-        println!("{:#}", serde_json::json!({ "callback": callback, "attempts": items(&attempts), "events": items(&events) }));
+        println!(
+            "{:#}",
+            serde_json::json!({ "callback": callback, "attempts": items(&attempts), "events": items(&events) })
+        );
         return Ok(ExitCode::SUCCESS);
     }
     print!("{}", facts(&callback));
@@ -41,7 +44,7 @@ pub async fn run(client: &Client, args: ShowArgs) -> Done {
         }
     }
     print_attempts(items(&attempts));
-    println!("\nWhat happened");
+    println!("\nWhat happened (times in UTC)");
     for event in items(&events) {
         println!("  {}", words::line(event));
     }
@@ -65,7 +68,11 @@ pub fn booked(callback: &Value) -> String {
 
 /// A list is either the answer itself or under `items`.
 pub fn items(answer: &Value) -> &[Value] {
-    answer.as_array().or_else(|| answer["items"].as_array()).map(Vec::as_slice).unwrap_or_default()
+    answer
+        .as_array()
+        .or_else(|| answer["items"].as_array())
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 fn facts(callback: &Value) -> String {
@@ -81,15 +88,40 @@ fn facts(callback: &Value) -> String {
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     };
     line("callback", text(&callback["interaction_id"]));
-    line("state", words::state_words(callback["state"].as_str().unwrap_or("")).to_owned());
+    line(
+        "state",
+        words::state_words(callback["state"].as_str().unwrap_or("")).to_owned(),
+    );
     line("because", text(&callback["stopped_reason"]));
-    line("to", format!("{} ({})", text(&callback["customer_number"]), text(&callback["desired_response_type"])));
+    line(
+        "to",
+        format!(
+            "{} ({})",
+            text(&callback["customer_number"]),
+            text(&callback["desired_response_type"])
+        ),
+    );
     line("customer", text(&callback["customer_id"]));
     line("queue", text(&callback["queue"]));
     line("subject", text(&callback["subject"]));
-    line("window", format!("{} to {}", text(&callback["start_time"]), text(&callback["end_time"])));
+    line(
+        "window",
+        format!(
+            "{} to {}",
+            text(&callback["start_time"]),
+            text(&callback["end_time"])
+        ),
+    );
     let promise = &callback["promise"];
-    line("promise", format!("{} to {}: {}", text(&promise["from"]), text(&promise["to"]), text(&promise["state"])));
+    line(
+        "promise",
+        format!(
+            "{} to {}: {}",
+            text(&promise["from"]),
+            text(&promise["to"]),
+            text(&promise["state"])
+        ),
+    );
     line("tries", text(&callback["attempts"]));
     line("next try", text(&callback["next_attempt_at"]));
     line("held by", text(&callback["held"]["guard"]));
@@ -102,20 +134,45 @@ fn print_attempts(attempts: &[Value]) {
     if attempts.is_empty() {
         return;
     }
-    let mut table = Table::new(&["TRY", "BEGAN", "CHANNEL", "ROUTE", "RESULT", "COUNTED", "TALK", "THE OTHER SIDE SAID"]);
+    let mut table = Table::new(&[
+        "TRY",
+        "BEGAN",
+        "CHANNEL",
+        "ROUTE",
+        "RESULT",
+        "COUNTED",
+        "TALK",
+        "THE OTHER SIDE SAID",
+    ]);
     for attempt in attempts {
         let text = |name: &str| attempt[name].as_str().unwrap_or("").to_owned();
         let platform = &attempt["platform"];
-        let code = platform["code"].as_i64().map_or(String::new(), |code| format!(" {code}"));
+        let code = platform["code"]
+            .as_i64()
+            .map_or(String::new(), |code| format!(" {code}"));
         table.row(vec![
             attempt["number"].to_string(),
             text("began_at"),
             text("channel"),
             text("route"),
-            attempt["verdict"].as_str().map_or("in the air", words::verdict_words).to_owned(),
-            if attempt["counted"].as_bool() == Some(true) { "yes" } else { "no" }.to_owned(),
-            attempt["talk_ms"].as_u64().map_or(String::new(), words::talk),
-            format!("{}{code} {}", platform["scheme"].as_str().unwrap_or(""), platform["text"].as_str().unwrap_or("")),
+            attempt["verdict"]
+                .as_str()
+                .map_or("in the air", words::verdict_words)
+                .to_owned(),
+            if attempt["counted"].as_bool() == Some(true) {
+                "yes"
+            } else {
+                "no"
+            }
+            .to_owned(),
+            attempt["talk_ms"]
+                .as_u64()
+                .map_or(String::new(), words::talk),
+            format!(
+                "{}{code} {}",
+                platform["scheme"].as_str().unwrap_or(""),
+                platform["text"].as_str().unwrap_or("")
+            ),
         ]);
     }
     println!("\nTries");

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 /// The kind an event names; `None` for a kind that a newer server knows and we do not.
 pub fn kind(name: &str) -> Option<EventKind> {
-    EventKind::ALL.iter().copied().find(|kind| kind.name() == name)
+    EventKind::ALL
+        .iter()
+        .copied()
+        .find(|kind| kind.name() == name)
 }
 
 /// An event of the API as one line: time of day, and what happened.
@@ -16,27 +19,48 @@ pub fn line(event: &Value) -> String {
     let clock = at.get(11..19).unwrap_or(at);
     let name = event["kind"].as_str().unwrap_or("");
     match kind(name) {
-        Some(kind) => format!("{clock}  {}", sentence(kind, &event["detail"])),
+        Some(kind) => format!(
+            "{clock}  {}",
+            sentence_on(day_of(at), kind, &event["detail"])
+        ),
         None => format!("{clock}  {}", clean(name)),
     }
 }
 
-/// What happened, as a sentence without its full stop.
+/// What happened, as a sentence without its full stop. Moments are told by their time of day (UTC).
 pub fn sentence(kind: EventKind, detail: &Value) -> String {
+    sentence_on(None, kind, detail)
+}
+
+/// The same for an event of a certain day: moments of other days are told with their date.
+fn sentence_on(day: Option<&str>, kind: EventKind, detail: &Value) -> String {
     let text = |name: &str| clean(detail[name].as_str().unwrap_or(""));
-    let clock = |name: &str| time_of_day(detail[name].as_str().unwrap_or(""));
-    let agent = || detail["agent"].as_i64().map_or("the agent".to_owned(), |id| format!("agent {id}"));
+    let clock = |name: &str| moment(day, detail[name].as_str().unwrap_or(""));
+    let agent = || {
+        detail["agent"]
+            .as_i64()
+            .map_or("the agent".to_owned(), |id| format!("agent {id}"))
+    };
     let by = || match text("by") {
         by if by.is_empty() => String::new(),
         by => format!(" by {by}"),
     };
     match kind {
         EventKind::Accepted => {
-            format!("booked for queue {}, promised between {} and {}", text("queue"), clock("promise_from"), clock("promise_to"))
+            format!(
+                "booked for queue {}, promised between {} and {}",
+                text("queue"),
+                clock("promise_from"),
+                clock("promise_to")
+            )
         }
         EventKind::Held => {
             let until = clock("until");
-            let until = if until.is_empty() { String::new() } else { format!(" until {until}") };
+            let until = if until.is_empty() {
+                String::new()
+            } else {
+                format!(" until {until}")
+            };
             format!("held back{until}: {}", guard_words(&text("guard")))
         }
         EventKind::Queued => format!("due, and waiting in queue {}", text("queue")),
@@ -48,7 +72,9 @@ pub fn sentence(kind: EventKind, detail: &Value) -> String {
         EventKind::Offered => format!("offered to {}", agent()),
         EventKind::OfferAccepted => format!("{} takes it", agent()),
         EventKind::OfferDeclined => format!("{} declines; it keeps its place", agent()),
-        EventKind::OfferTimedOut => format!("{} does not answer the offer and is set away", agent()),
+        EventKind::OfferTimedOut => {
+            format!("{} does not answer the offer and is set away", agent())
+        }
         EventKind::AttemptBegun => {
             let how = match text("channel").as_str() {
                 "smtp" => "sending a message to",
@@ -62,14 +88,20 @@ pub fn sentence(kind: EventKind, detail: &Value) -> String {
             _ => "the customer answers".to_owned(),
         },
         EventKind::RouteFailed => {
-            let code = detail["code"].as_i64().map_or(String::new(), |code| format!("{code} "));
+            let code = detail["code"]
+                .as_i64()
+                .map_or(String::new(), |code| format!("{code} "));
             format!("route {} fails ({code}{})", text("route"), text("text"))
         }
         EventKind::Connected => "connected: they can speak with each other".to_owned(),
         EventKind::AttemptEnded => attempt_ended(detail),
         EventKind::RetryScheduled => format!("next try at {}", clock("due")),
         EventKind::ContactChanged => {
-            format!("going on with contact {} ({})", detail["contact"], text("response_type"))
+            format!(
+                "going on with contact {} ({})",
+                detail["contact"],
+                text("response_type")
+            )
         }
         EventKind::WrapUp => format!("{} finishes the paperwork", agent()),
         EventKind::Disposed => match text("disposition") {
@@ -78,7 +110,10 @@ pub fn sentence(kind: EventKind, detail: &Value) -> String {
         },
         EventKind::ReplyWritten => format!("{} has written the answer", agent()),
         EventKind::Rescheduled => {
-            format!("moved to {}", time_of_day(detail["after"]["from"].as_str().unwrap_or("")))
+            format!(
+                "moved to {}",
+                moment(day, detail["after"]["from"].as_str().unwrap_or(""))
+            )
         }
         EventKind::Snoozed => format!("put off until {}", clock("until")),
         EventKind::Transferred => match text("to").as_str() {
@@ -95,7 +130,9 @@ pub fn sentence(kind: EventKind, detail: &Value) -> String {
             format!("changed: {}", fields.join(", "))
         }
         EventKind::BodyStored => format!("{} stored ({} bytes)", text("body"), detail["size"]),
-        EventKind::CancelRequested => format!("to be cancelled{}: the call under way is ended first", by()),
+        EventKind::CancelRequested => {
+            format!("to be cancelled{}: the call under way is ended first", by())
+        }
         EventKind::Cancelled => format!("cancelled{}", by()),
         EventKind::Done => "done: the customer was reached".to_owned(),
         EventKind::Exhausted => "given up: no tries are left".to_owned(),
@@ -103,7 +140,9 @@ pub fn sentence(kind: EventKind, detail: &Value) -> String {
         EventKind::Refused => format!("refused for good: {}", guard_words(&text("guard"))),
         EventKind::Failed => format!("failed: {}", text("fault")),
         EventKind::Replaced => "replaced by another callback".to_owned(),
-        EventKind::Rescued => "taken up again after the server stopped in the middle of it".to_owned(),
+        EventKind::Rescued => {
+            "taken up again after the server stopped in the middle of it".to_owned()
+        }
         EventKind::PromiseKept => "the promise is kept".to_owned(),
         EventKind::PromiseLate => "the promise is kept, but late".to_owned(),
         EventKind::PromiseBroken => "the promise is broken".to_owned(),
@@ -114,12 +153,16 @@ pub fn sentence(kind: EventKind, detail: &Value) -> String {
 /// What one waits for after an event.
 pub fn awaited(kind: EventKind) -> &'static str {
     match kind {
-        EventKind::Accepted | EventKind::Held | EventKind::RetryScheduled | EventKind::Snoozed | EventKind::Rescheduled => {
-            "waiting for its time"
-        }
-        EventKind::Queued | EventKind::OfferDeclined | EventKind::OfferTimedOut | EventKind::Transferred | EventKind::Rescued => {
-            "waiting for an agent or a free line"
-        }
+        EventKind::Accepted
+        | EventKind::Held
+        | EventKind::RetryScheduled
+        | EventKind::Snoozed
+        | EventKind::Rescheduled => "waiting for its time",
+        EventKind::Queued
+        | EventKind::OfferDeclined
+        | EventKind::OfferTimedOut
+        | EventKind::Transferred
+        | EventKind::Rescued => "waiting for an agent or a free line",
         EventKind::Offered => "waiting for the agent to take it",
         EventKind::Assigned | EventKind::OfferAccepted => "about to call",
         EventKind::AttemptBegun | EventKind::RouteFailed => "calling",
@@ -249,12 +292,31 @@ pub fn talk(ms: u64) -> String {
 fn attempt_ended(detail: &Value) -> String {
     let verdict = verdict_words(detail["verdict"].as_str().unwrap_or(""));
     let platform = &detail["platform"];
-    let code = platform["code"].as_i64().map_or(String::new(), |code| format!("{code} "));
-    let said = clean(&format!("{code}{}", platform["text"].as_str().unwrap_or("")));
-    let said = if said.trim().is_empty() { String::new() } else { format!(" ({})", said.trim()) };
-    let talked = detail["talk_ms"].as_u64().map_or(String::new(), |ms| format!(", they talked for {}", talk(ms)));
-    let counted = if detail["counted"].as_bool() == Some(false) { "; it does not count as a try" } else { "" };
-    format!("try {} is over: {}{said}{talked}{counted}", detail["number"], clean(verdict))
+    let code = platform["code"]
+        .as_i64()
+        .map_or(String::new(), |code| format!("{code} "));
+    let said = clean(&format!(
+        "{code}{}",
+        platform["text"].as_str().unwrap_or("")
+    ));
+    let said = if said.trim().is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", said.trim())
+    };
+    let talked = detail["talk_ms"].as_u64().map_or(String::new(), |ms| {
+        format!(", they talked for {}", talk(ms))
+    });
+    let counted = if detail["counted"].as_bool() == Some(false) {
+        "; it does not count as a try"
+    } else {
+        ""
+    };
+    format!(
+        "try {} is over: {}{said}{talked}{counted}",
+        detail["number"],
+        clean(verdict)
+    )
 }
 
 fn party(name: &str) -> &'static str {
@@ -285,12 +347,19 @@ fn guard_words(name: &str) -> String {
     words.to_owned()
 }
 
-/// `14:05:00` of a moment in UTC.
-fn time_of_day(at: &str) -> String {
-    match at.get(11..19) {
-        Some(clock) => clock.to_owned(),
-        None => clean(at),
+/// `14:05:00`, with its date in front where that is not the day spoken of.
+fn moment(day: Option<&str>, at: &str) -> String {
+    match (at.get(11..19), day_of(at)) {
+        (Some(clock), Some(date)) if day.is_some_and(|day| day != date) => {
+            format!("{date} {clock}")
+        }
+        (Some(clock), _) => clock.to_owned(),
+        (None, _) => clean(at),
     }
+}
+
+fn day_of(at: &str) -> Option<&str> {
+    at.get(..10)
 }
 
 #[cfg(test)]
@@ -303,7 +372,10 @@ mod tests {
     #[test]
     fn every_kind_has_words_of_its_own() {
         let detail = json!({});
-        let sentences: BTreeSet<String> = EventKind::ALL.iter().map(|kind| sentence(*kind, &detail)).collect();
+        let sentences: BTreeSet<String> = EventKind::ALL
+            .iter()
+            .map(|kind| sentence(*kind, &detail))
+            .collect();
         assert_eq!(sentences.len(), EventKind::ALL.len());
         for kind in EventKind::ALL {
             assert_eq!(super::kind(kind.name()), Some(*kind));
@@ -315,9 +387,20 @@ mod tests {
     #[test]
     fn every_guard_has_words() {
         let guards = [
-            Guard::Closed, Guard::Holiday, Guard::CustomersNight, Guard::DoNotCall, Guard::NumberDailyLimit,
-            Guard::NumberInCall, Guard::Route, Guard::NoAgent, Guard::TooLate, Guard::Paused, Guard::NotDiallable,
-            Guard::RulesUnreadable, Guard::QueueRemoved, Guard::NotYet,
+            Guard::Closed,
+            Guard::Holiday,
+            Guard::CustomersNight,
+            Guard::DoNotCall,
+            Guard::NumberDailyLimit,
+            Guard::NumberInCall,
+            Guard::Route,
+            Guard::NoAgent,
+            Guard::TooLate,
+            Guard::Paused,
+            Guard::NotDiallable,
+            Guard::RulesUnreadable,
+            Guard::QueueRemoved,
+            Guard::NotYet,
         ];
         for guard in guards {
             assert_ne!(guard_words(guard.name()), guard.name(), "{guard:?}");
@@ -350,9 +433,12 @@ mod tests {
             (
                 json!({ "at": "2026-03-09T14:05:10.000Z", "kind": "held",
                         "detail": { "guard": "closed", "until": "2026-03-10T08:00:00.000Z" } }),
-                "14:05:10  held back until 08:00:00: the queue is closed",
+                "14:05:10  held back until 2026-03-10 08:00:00: the queue is closed",
             ),
-            (json!({ "at": "x", "kind": "from_the_future", "detail": {} }), "x  from_the_future"),
+            (
+                json!({ "at": "x", "kind": "from_the_future", "detail": {} }),
+                "x  from_the_future",
+            ),
         ];
         for (event, expected) in table {
             assert_eq!(line(&event), expected);
@@ -364,7 +450,15 @@ mod tests {
         let done = json!({ "state": "done", "attempts": 1, "promise": { "state": "kept" } });
         assert_eq!(ending(&done, true), "Reached after 1 try; promise kept.");
         let gone = json!({ "state": "expired", "attempts": 3, "stopped_reason": "end_time passed", "promise": { "state": "kept" } });
-        assert_eq!(ending(&gone, false), "Not reached: expired (end_time passed) after 3 tries; promise kept.");
-        assert!(is_reached(Some(0)) && is_reached(Some(33)) && !is_reached(Some(6)) && !is_reached(None));
+        assert_eq!(
+            ending(&gone, false),
+            "Not reached: expired (end_time passed) after 3 tries; promise kept."
+        );
+        assert!(
+            is_reached(Some(0))
+                && is_reached(Some(33))
+                && !is_reached(Some(6))
+                && !is_reached(None)
+        );
     }
 }
