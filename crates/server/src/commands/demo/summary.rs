@@ -340,4 +340,38 @@ mod tests {
         assert!(!letters_arrived(&[&mail], &[letter("abc"), letter("abc")]).good);
         assert!(!letters_arrived(&[&mail], &[]).good);
     }
+
+    #[test]
+    fn an_ending_that_was_not_expected_is_no_success() {
+        let scene = Scene {
+            who: "Frieda",
+            plot: "answers",
+            booking: json!({}),
+            ends: "done",
+            tries: (1, 1),
+            must_see: &["connected"],
+            cancels: false,
+            goes_first: false,
+        };
+        let (one, seen) = (
+            json!({ "verdict": "reached" }),
+            json!({ "kind": "connected" }),
+        );
+        let (done, expired) = (json!({ "state": "done" }), json!({ "state": "expired" }));
+        for (callback, attempts, events, good) in [
+            (&done, vec![one.clone()], vec![seen.clone()], true),
+            (&expired, vec![one.clone()], vec![seen.clone()], false),
+            (
+                &done,
+                vec![one.clone(), one.clone()],
+                vec![seen.clone()],
+                false,
+            ),
+            (&done, vec![], vec![seen.clone()], false),
+            (&done, vec![one.clone()], vec![], false),
+        ] {
+            let row = row(&scene, callback, &attempts, &events);
+            assert_eq!(row.good, good, "{}", row.happened);
+        }
+    }
 }
