@@ -20,8 +20,7 @@ use crate::ApiState;
 use crate::auth::Caller;
 use crate::conditional::{Conditions, etag, etag_header};
 use crate::error::Problem;
-use crate::extract::JsonObject;
-use crate::idempotency::{Repeatable, answer};
+use crate::idempotency::{Asked, answer};
 use crate::view::CallbackView;
 use axum::Json;
 use axum::http::header;
@@ -55,13 +54,11 @@ async fn carry_out<D>(
     state: &ApiState,
     caller: &Caller<D>,
     wish: Wish,
-    repeatable: Repeatable,
-    body: &JsonObject,
+    asked: Option<Asked>,
 ) -> Result<Response, Problem> {
     let settings = state.settings.clone();
-    let idempotent = repeatable.order(caller.application, &body.bytes, move |callback| {
-        answer_of(200, callback, &settings)
-    });
+    let idempotent =
+        asked.map(|asked| asked.order(move |callback| answer_of(200, callback, &settings)));
     let applied = state
         .store
         .apply(ApplyOrder {

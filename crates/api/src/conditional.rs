@@ -116,7 +116,7 @@ pub fn check_existence(conditions: Conditions, current: Option<u64>) -> Result<(
 #[allow(dead_code, reason = "read by Conditions; here for the document")]
 pub struct MatchHeader {
     /// The `ETag` it must still have; otherwise 412 and nothing is done.
-    #[param(rename = "If-Match", example = "\"7\"")]
+    #[param(nullable = false, rename = "If-Match", example = "\"7\"")]
     if_match: Option<String>,
 }
 
@@ -126,7 +126,7 @@ pub struct MatchHeader {
 #[allow(dead_code, reason = "read by Conditions; here for the document")]
 pub struct NoneMatchHeader {
     /// `*`: it must not exist yet; otherwise 412 and nothing is done.
-    #[param(rename = "If-None-Match", example = "*")]
+    #[param(nullable = false, rename = "If-None-Match", example = "*")]
     if_none_match: Option<String>,
 }
 
@@ -136,6 +136,6 @@ pub struct NoneMatchHeader {
 #[allow(dead_code, reason = "read by Known; here for the document")]
 pub struct KnownHeader {
     /// The `ETag` you have; if it is still right, the answer is 304 without a body.
-    #[param(rename = "If-None-Match", example = "\"7\"")]
+    #[param(nullable = false, rename = "If-None-Match", example = "\"7\"")]
     if_none_match: Option<String>,
 }

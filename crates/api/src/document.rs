@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{Object, Schema};
+use utoipa::openapi::schema::{ArrayItems, Object, Schema};
+
+type Schemas = std::collections::BTreeMap<String, RefOr<Schema>>;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr};
 
@@ -19,6 +21,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         }
     }
     if let Some(components) = &mut document.components {
+        name_items(&mut components.schemas);
         if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem") {
             list_types(problem);
         }
@@ -123,6 +126,24 @@ fn complete(path: &str, operation: &mut Operation) {
             && status.as_str() >= "400"
         {
             refuse(status, response);
+        }
+    }
+}
+
+/// The types of lists (`PageView_Callback`, …) repeat the type of their rows; a reference says the same.
+fn name_items(schemas: &mut Schemas) {
+    let names: Vec<String> = schemas.keys().cloned().collect();
+    for (name, schema) in schemas {
+        let Some((_, row)) = name.split_once("View_") else {
+            continue;
+        };
+        if !names.iter().any(|known| known == row) {
+            continue;
+        }
+        if let RefOr::T(Schema::Object(list)) = schema
+            && let Some(RefOr::T(Schema::Array(rows))) = list.properties.get_mut("items")
+        {
+            rows.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(row).into()));
         }
     }
 }

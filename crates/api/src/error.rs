@@ -340,6 +340,7 @@ pub struct ProblemView<'a> {
     pub errors: Vec<FieldError<'a>>,
     /// The guard that forbids it, where one does.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub guard: Option<&'a str>,
 }
 

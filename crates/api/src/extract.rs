@@ -72,7 +72,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     }
 }
 
-/// A JSON object that may be left out altogether.
+/// A JSON object that may be left out altogether (or be `null`).
 pub struct OptionalJsonObject(pub JsonObject);
 
 impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
@@ -88,6 +88,12 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
             }));
         }
         json?;
+        if bytes.trim_ascii() == b"null" {
+            return Ok(OptionalJsonObject(JsonObject {
+                object: Map::new(),
+                bytes,
+            }));
+        }
         parse_object(bytes).map(OptionalJsonObject)
     }
 }

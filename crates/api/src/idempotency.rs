@@ -1,5 +1,6 @@
 //! Requests that may be repeated: `Idempotency-Key`, what it is compared by, and the answer given again.
 
+use crate::ApiState;
 use crate::error::Problem;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -7,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ringback_callbacks::callback::Callback;
+use ringback_callbacks::ids::TenantId;
 use ringback_store::{Idempotent, StoredAnswer};
 use sha2::{Digest, Sha256};
 
@@ -55,26 +57,70 @@ fn wrong() -> Problem {
 }
 
 impl Repeatable {
-    /// What the store needs to answer a repetition; `None` if the client sent no key.
-    pub fn order(
-        self,
-        application: i64,
-        body: &[u8],
-        render: impl FnOnce(&Callback) -> StoredAnswer + Send + 'static,
-    ) -> Option<Idempotent> {
+    /// What this request is known by; `None` if the client sent no key.
+    pub fn asked(self, application: i64, body: &[u8]) -> Option<Asked> {
         let key = self.key?;
         let mut hash = Sha256::new();
         for part in [self.method.as_str().as_bytes(), self.path.as_bytes(), body] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Some(Idempotent {
+        Some(Asked {
             application,
             key,
             fingerprint: hash.finalize().into(),
-            render: Box::new(render),
         })
     }
+}
+
+/// A request with a key.
+#[derive(Clone)]
+pub struct Asked {
+    application: i64,
+    key: String,
+    fingerprint: [u8; 32],
+}
+
+impl Asked {
+    /// What the store needs to answer a repetition.
+    pub fn order(
+        self,
+        render: impl FnOnce(&Callback) -> StoredAnswer + Send + 'static,
+    ) -> Idempotent {
+        let Asked {
+            application,
+            key,
+            fingerprint,
+        } = self;
+        Idempotent {
+            application,
+            key,
+            fingerprint,
+            render: Box::new(render),
+        }
+    }
+}
+
+/// The answer given before, for requests that would be refused today before the store could find it.
+pub async fn earlier(
+    state: &ApiState,
+    tenant: &TenantId,
+    asked: Option<&Asked>,
+) -> Result<Option<Response>, Problem> {
+    let Some(Asked {
+        application,
+        key,
+        fingerprint,
+    }) = asked
+    else {
+        return Ok(None);
+    };
+    let now = state.clock.now();
+    let stored = state
+        .store
+        .answered(tenant, *application, key, *fingerprint, now)
+        .await?;
+    Ok(stored.map(|stored| answer(stored, true)))
 }
 
 /// A stored answer as a response.
@@ -104,6 +150,11 @@ pub fn answer(stored: StoredAnswer, replayed: bool) -> Response {
 pub struct RepeatHeader {
     /// A key of your own (a UUID, say) that makes it safe to repeat this request: the same key with the same
     /// body is answered as the first time, with `Idempotent-Replayed: true`. Kept for two days.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    #[param(
+        nullable = false,
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 255
+    )]
     key: Option<String>,
 }

@@ -43,6 +43,7 @@ pub async fn cancel_callback(
     repeatable: Repeatable,
     OptionalJsonObject(body): OptionalJsonObject,
 ) -> Result<Response, Problem> {
+    let asked = repeatable.asked(caller.application, &body.bytes);
     let (by, reason) = read(&body.object)?;
     let actor = match by {
         Canceller::Customer => Actor::Customer,
@@ -55,7 +56,7 @@ pub async fn cancel_callback(
         actor,
         conditions,
     };
-    carry_out(&state, &caller, wish, repeatable, &body).await
+    carry_out(&state, &caller, wish, asked).await
 }
 
 fn read(body: &Map<String, Value>) -> Result<(Canceller, Option<String>), Problem> {

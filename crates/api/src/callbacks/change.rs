@@ -6,7 +6,7 @@ use crate::auth::{Caller, Writing};
 use crate::conditional::{Conditions, MatchHeader};
 use crate::error::{Code, Problem};
 use crate::extract::{InPath, JsonObject};
-use crate::idempotency::{RepeatHeader, Repeatable};
+use crate::idempotency::{RepeatHeader, Repeatable, earlier};
 use crate::view::{CallbackView, ChangeRequest};
 use axum::extract::State;
 use axum::response::Response;
@@ -41,6 +41,10 @@ pub async fn change_callback(
     repeatable: Repeatable,
     body: JsonObject,
 ) -> Result<Response, Problem> {
+    let asked = repeatable.asked(caller.application, &body.bytes);
+    if let Some(answer) = earlier(&state, &caller.tenant, asked.as_ref()).await? {
+        return Ok(answer);
+    }
     let callback = find(&state, &caller.tenant, id).await?;
     let queue = state.store.queue(&caller.tenant, &callback.queue).await?;
     let queue = queue.ok_or_else(|| {
@@ -56,5 +60,5 @@ pub async fn change_callback(
         actor: caller.actor(),
         conditions,
     };
-    carry_out(&state, &caller, wish, repeatable, &body).await
+    carry_out(&state, &caller, wish, asked).await
 }

@@ -5,7 +5,7 @@ use crate::ApiState;
 use crate::auth::{Caller, Writing};
 use crate::error::Problem;
 use crate::extract::JsonObject;
-use crate::idempotency::{RepeatHeader, Repeatable, answer};
+use crate::idempotency::{RepeatHeader, Repeatable, answer, earlier};
 use crate::view::{BookingRequest, CallbackView};
 use axum::extract::State;
 use axum::response::Response;
@@ -60,7 +60,15 @@ pub async fn create_callback(
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let now = state.clock.now();
-    let new = read_booking(&state, &caller.tenant, &body.object, now).await?;
+    let asked = repeatable.asked(caller.application, &body.bytes);
+    let new = match read_booking(&state, &caller.tenant, &body.object, now).await {
+        Ok(new) => new,
+        // It may have been a good booking when it was sent first.
+        Err(problem) => {
+            let earlier = earlier(&state, &caller.tenant, asked.as_ref()).await?;
+            return earlier.ok_or(problem);
+        }
+    };
     let settings = state.settings.clone();
     let render = move |callback: &_| {
         let mut stored = answer_of(201, callback, &settings);
@@ -68,7 +76,7 @@ pub async fn create_callback(
         stored.headers.push(("location".to_owned(), location));
         stored
     };
-    let idempotent = repeatable.order(caller.application, &body.bytes, render.clone());
+    let idempotent = asked.map(|asked| asked.order(render.clone()));
     let order = AcceptOrder {
         tenant: caller.tenant.clone(),
         id: InteractionId(state.chance.uuid()),

@@ -7,7 +7,7 @@ use crate::conditional::{Conditions, MatchHeader};
 use crate::error::{Code, Problem};
 use crate::extract::{InPath, OptionalJsonObject};
 use crate::fields::Fields;
-use crate::idempotency::{RepeatHeader, Repeatable};
+use crate::idempotency::{RepeatHeader, Repeatable, earlier};
 use crate::view::{CallbackView, DisposeRequest};
 use axum::extract::State;
 use axum::response::Response;
@@ -42,6 +42,10 @@ pub async fn dispose_callback(
     repeatable: Repeatable,
     OptionalJsonObject(body): OptionalJsonObject,
 ) -> Result<Response, Problem> {
+    let asked = repeatable.asked(caller.application, &body.bytes);
+    if let Some(answer) = earlier(&state, &caller.tenant, asked.as_ref()).await? {
+        return Ok(answer);
+    }
     let mut f = Fields::new(&body.object);
     let agent = f.agent("agent_id");
     let disposition = f.line("disposition", 200);
@@ -71,5 +75,5 @@ pub async fn dispose_callback(
         actor,
         conditions,
     };
-    carry_out(&state, &caller, wish, repeatable, &body).await
+    carry_out(&state, &caller, wish, asked).await
 }

@@ -37,7 +37,7 @@ pub struct CallbackEventsQuery {
 #[allow(dead_code, reason = "read by hand; here for the document")]
 pub struct LastEventHeader {
     /// With `Accept: text/event-stream`: the `id` of the last event you have; the stream goes on after it.
-    #[param(rename = "Last-Event-ID")]
+    #[param(nullable = false, rename = "Last-Event-ID")]
     last_event_id: Option<i64>,
 }
 

@@ -13,6 +13,7 @@ use ringback_callbacks::contact::{Contact, ResponseType};
 use ringback_callbacks::ids::{CustomerId, QueueId};
 use ringback_store::CallbackQuery;
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 
 /// For the document; read by `read`.
 #[derive(utoipa::IntoParams)]
@@ -162,8 +163,11 @@ fn canonical(text: &str, region: Option<&str>) -> Parsed<String> {
         &[ResponseType::VoIP]
     } else if text.contains('@') {
         &[ResponseType::Email, ResponseType::VoIP]
-    } else {
+    } else if text.chars().any(char::is_alphabetic) || text.parse::<IpAddr>().is_ok() {
         &[ResponseType::Voice, ResponseType::VoIP]
+    } else {
+        // Digits and hyphens could be a host's name, but nobody means one.
+        &[ResponseType::Voice]
     };
     kinds
         .iter()
@@ -185,6 +189,8 @@ mod tests {
             (" 14155552671", None, Some("+14155552671")),
             ("(415) 555-2671", Some("US"), Some("+14155552671")),
             ("(415) 555-2671", None, None),
+            ("415-555-2671", None, None),
+            ("192.0.2.7", None, Some("sip:192.0.2.7")),
             ("anna@example.com", None, Some("anna@example.com")),
             ("what?", None, None),
         ];

@@ -42,6 +42,7 @@ pub async fn reply_to_callback(
     repeatable: Repeatable,
     body: JsonObject,
 ) -> Result<Response, Problem> {
+    let asked = repeatable.asked(caller.application, &body.bytes);
     let (agent, subject, text, html) = read(&body.object)?;
     let subject = match subject {
         Some(subject) => subject,
@@ -61,7 +62,7 @@ pub async fn reply_to_callback(
         actor: Actor::Agent(agent.0),
         conditions,
     };
-    carry_out(&state, &caller, wish, repeatable, &body).await
+    carry_out(&state, &caller, wish, asked).await
 }
 
 fn read(

@@ -39,6 +39,7 @@ pub async fn reschedule_callback(
     repeatable: Repeatable,
     body: JsonObject,
 ) -> Result<Response, Problem> {
+    let asked = repeatable.asked(caller.application, &body.bytes);
     let mut f = Fields::new(&body.object);
     let start = f.time("start_time");
     let start = f.require("start_time", start);
@@ -56,5 +57,5 @@ pub async fn reschedule_callback(
         actor: caller.actor(),
         conditions,
     };
-    carry_out(&state, &caller, wish, repeatable, &body).await
+    carry_out(&state, &caller, wish, asked).await
 }

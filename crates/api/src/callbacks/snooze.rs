@@ -39,6 +39,7 @@ pub async fn snooze_callback(
     repeatable: Repeatable,
     body: JsonObject,
 ) -> Result<Response, Problem> {
+    let asked = repeatable.asked(caller.application, &body.bytes);
     let mut f = Fields::new(&body.object);
     let until = f.time("until");
     let minutes = f.integer("minutes", 1, 366 * 24 * 60);
@@ -60,5 +61,5 @@ pub async fn snooze_callback(
         actor: caller.actor(),
         conditions,
     };
-    carry_out(&state, &caller, wish, repeatable, &body).await
+    carry_out(&state, &caller, wish, asked).await
 }

@@ -7,7 +7,7 @@ use crate::conditional::{Conditions, MatchHeader};
 use crate::error::Problem;
 use crate::extract::{InPath, JsonObject};
 use crate::fields::Fields;
-use crate::idempotency::{RepeatHeader, Repeatable};
+use crate::idempotency::{RepeatHeader, Repeatable, earlier};
 use crate::view::{CallbackView, TransferRequest};
 use axum::extract::State;
 use axum::response::Response;
@@ -39,6 +39,10 @@ pub async fn transfer_callback(
     repeatable: Repeatable,
     body: JsonObject,
 ) -> Result<Response, Problem> {
+    let asked = repeatable.asked(caller.application, &body.bytes);
+    if let Some(answer) = earlier(&state, &caller.tenant, asked.as_ref()).await? {
+        return Ok(answer);
+    }
     let mut f = Fields::new(&body.object);
     let agent = f.agent("agent_id");
     let queue = f.parsed("queue", |text| {
@@ -85,5 +89,5 @@ pub async fn transfer_callback(
         actor: caller.actor(),
         conditions,
     };
-    carry_out(&state, &caller, wish, repeatable, &body).await
+    carry_out(&state, &caller, wish, asked).await
 }

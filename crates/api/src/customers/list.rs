@@ -54,11 +54,7 @@ pub async fn list_customers(
         limit,
     };
     let page = state.store.customers(wanted).await?;
-    // The store's own cursor is by creation time; customers are in the order of their ids.
-    let last = page
-        .items
-        .last()
-        .filter(|_| page.next.is_some() || page.items.len() == limit);
+    let last = page.items.last().filter(|_| page.next.is_some());
     Ok(Json(PageView {
         next_cursor: last.map(|customer| paging::write_customer(&customer.id)),
         items: page.items.iter().map(CustomerView::new).collect(),

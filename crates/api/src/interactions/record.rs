@@ -69,9 +69,7 @@ pub async fn record_interaction(
         ));
     }
     let now = wire_time::truncate(state.clock.now());
-    let mut f = Fields::new(&body.object);
-    let customer = read_customer(&state, &caller.tenant, &mut f).await?;
-    let (mut interaction, status) = read(&body.object, f, customer, now)?;
+    let (mut interaction, status) = read(&body.object, now)?;
     interaction.tenant = caller.tenant.clone();
     interaction.id = InteractionId(state.chance.uuid());
     interaction.creator_app = caller.application;
@@ -97,29 +95,8 @@ pub async fn record_interaction(
         .into_response())
 }
 
-async fn read_customer(
-    state: &ApiState,
-    tenant: &TenantId,
-    f: &mut Fields<'_>,
-) -> Result<Option<CustomerId>, Problem> {
-    let id = f.parsed("customer_id", |text| {
-        CustomerId::parse(text).map_err(|_| "must have 1 to 16 letters, digits, '-', '_' or '.'")
-    });
-    let id = f.require("customer_id", id);
-    if let Some(id) = &id
-        && state.store.customer(tenant, id).await?.is_none()
-    {
-        f.problem("customer_id", "not_found", "is not a known customer");
-    }
-    Ok(id)
-}
-
-fn read(
-    body: &Map<String, Value>,
-    mut f: Fields<'_>,
-    customer: Option<CustomerId>,
-    now: Timestamp,
-) -> Result<(Interaction, i32), Problem> {
+fn read(body: &Map<String, Value>, now: Timestamp) -> Result<(Interaction, i32), Problem> {
+    let mut f = Fields::new(body);
     for name in SERVER_SET {
         if f.value(name).is_some() {
             f.problem(
@@ -134,70 +111,93 @@ fn read(
             f.problem(name, "own_url", "bodies are PUT at their own URLs");
         }
     }
-    let entity = f
-        .integer("entity_type", 0, 7)
-        .and_then(|n| i32::try_from(n).ok())
-        .map(EntityType);
-    let entity = f.require("entity_type", entity);
-    match entity {
-        Some(EntityType::CALLBACK) => f.problem(
-            "entity_type",
-            "callback",
-            "callbacks are booked at /v1/callbacks",
-        ),
-        Some(kind) if !kind.is_listed() => {
-            f.problem("entity_type", "enumeration", "must be 0, 1, 2, 3, 6 or 7");
-        }
-        Some(_) | None => {}
-    }
+    let customer = f.parsed("customer_id", |text| {
+        CustomerId::parse(text).map_err(|_| "must have 1 to 16 letters, digits, '-', '_' or '.'")
+    });
+    let customer = f.require("customer_id", customer);
+    let entity = read_entity_type(&mut f);
     let status = f
         .integer("status", 0, 3)
         .and_then(|n| i32::try_from(n).ok())
         .unwrap_or(STOPPED);
     let media = f.line("media_type", 64);
-    let usual = entity.and_then(usual_medium);
-    if media.is_none() && usual.is_none() && entity == Some(EntityType::INTERACTION) {
-        f.require::<()>("media_type", None);
-    }
+    let media = media.or(entity.and_then(usual_medium).map(str::to_owned));
+    // An interaction of no listed kind has no medium that goes without saying.
+    let media = if entity.is_some() {
+        f.require("media_type", media)
+    } else {
+        media
+    };
     let direction = if entity == Some(EntityType::EMAIL_OUT) {
         "Outbound"
     } else {
         "Inbound"
     };
+    let kind = f.line("type", 64).unwrap_or_else(|| direction.to_owned());
+    let sub_type = f.line("sub_type", 64);
+    let parent = f.parsed("parent_id", |text| {
+        text.parse()
+            .map_err(|_| "must be an interaction id (a UUID)")
+    });
+    let thread = f.line("thread_id", 128);
+    let external_id = f.line("external_id", 256);
+    let owner = f.integer("owner_id", 0, i64::MAX);
+    let timeshift = f
+        .integer("timeshift", -26 * 60, 26 * 60)
+        .and_then(|n| i32::try_from(n).ok());
+    let category = f.line("category_id", 64);
+    let allow_children = f.boolean("allow_children").unwrap_or(true);
+    let subject = f.line("subject", 1000);
+    let stopped_reason = f.line("stopped_reason", 500);
+    let udata = udata(&mut f);
+    f.finish()?;
+    // Whatever is missing was reported by now.
+    let missing = |field| Problem::field(field, "required", "is required");
     let interaction = Interaction {
         tenant: TenantId::default(),
         id: InteractionId(uuid::Uuid::nil()),
-        customer: customer
-            .clone()
-            .or_else(|| CustomerId::parse("-").ok())
-            .ok_or_else(|| Problem::not_found("customer"))?,
-        entity_type: entity.unwrap_or(EntityType::INTERACTION),
-        kind: f.line("type", 64).unwrap_or_else(|| direction.to_owned()),
-        sub_type: f.line("sub_type", 64),
-        media_type: media.or(usual.map(str::to_owned)).unwrap_or_default(),
-        parent: f.parsed("parent_id", |text| {
-            text.parse()
-                .map_err(|_| "must be an interaction id (a UUID)")
-        }),
-        thread: f.line("thread_id", 128),
-        external_id: f.line("external_id", 256),
-        owner: f.integer("owner_id", 0, i64::MAX),
+        customer: customer.ok_or_else(|| missing("customer_id"))?,
+        entity_type: entity.ok_or_else(|| missing("entity_type"))?,
+        kind,
+        sub_type,
+        media_type: media.ok_or_else(|| missing("media_type"))?,
+        parent,
+        thread,
+        external_id,
+        owner,
         creator_app: 0,
         created_at: now,
         ended_at: (status == STOPPED).then_some(now),
-        timeshift: f
-            .integer("timeshift", -26 * 60, 26 * 60)
-            .and_then(|n| i32::try_from(n).ok()),
-        category: f.line("category_id", 64),
-        category_by_hand: body.contains_key("category_id"),
-        allow_children: f.boolean("allow_children").unwrap_or(true),
-        subject: f.line("subject", 1000),
-        stopped_reason: f.line("stopped_reason", 500),
+        timeshift,
+        category_by_hand: category.is_some(),
+        category,
+        allow_children,
+        subject,
+        stopped_reason,
         bodies: Bodies::default(),
-        udata: udata(&mut f),
+        udata,
     };
-    f.finish()?;
     Ok((interaction, status))
+}
+
+fn read_entity_type(f: &mut Fields<'_>) -> Option<EntityType> {
+    let entity = f
+        .integer("entity_type", 0, 7)
+        .and_then(|n| i32::try_from(n).ok())
+        .map(EntityType);
+    let entity = f.require("entity_type", entity)?;
+    if entity == EntityType::CALLBACK {
+        f.problem(
+            "entity_type",
+            "callback",
+            "callbacks are booked at /v1/callbacks",
+        );
+    } else if !entity.is_listed() {
+        f.problem("entity_type", "enumeration", "must be 0, 1, 2, 3, 6 or 7");
+    } else {
+        return Some(entity);
+    }
+    None
 }
 
 fn usual_medium(kind: EntityType) -> Option<&'static str> {

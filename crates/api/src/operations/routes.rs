@@ -21,12 +21,13 @@ pub struct RouteView {
     pub up: bool,
     /// Since when it is up or down.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub since: Option<String>,
     /// Calls (or messages) on it just now.
     pub active: u32,
     /// What failed last, without anything personal.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub last_failure: Option<String>,
 }
 

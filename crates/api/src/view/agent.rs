@@ -21,6 +21,7 @@ pub struct AgentView {
     pub dn: String,
     /// Route by which the DN is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub route: Option<String>,
     /// The queues they serve.
     pub queues: Vec<String>,
@@ -30,6 +31,7 @@ pub struct AgentView {
     pub auto_accept: bool,
     /// The callback they are offered, talking about or wrapping up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub engaged_with: Option<String>,
     /// When they last became free.
     #[schema(format = DateTime)]

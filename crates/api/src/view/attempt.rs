@@ -17,12 +17,15 @@ pub struct AttemptView {
     pub channel: String,
     /// The route that carried it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub route: Option<String>,
     /// The agent at the near end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub agent_id: Option<i64>,
     /// Directory number of the near end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub dn: Option<String>,
     /// The contact tried.
     pub customer_number: String,
@@ -31,29 +34,34 @@ pub struct AttemptView {
     pub began_at: String,
     /// When both could speak with each other.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub answered_at: Option<String>,
     /// When it ended; absent while it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub ended_at: Option<String>,
     /// How it ended, by the published number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub call_result: Option<i32>,
     /// The published name of that number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub call_result_name: Option<&'static str>,
     /// What it means: `reached`, `busy`, `no_answer`, `machine`, `invalid`, `deferred`, `declined`,
     /// `route_fault`, `agent_fault`, `do_not_call`, `stopped`, `unknown`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub verdict: Option<&'static str>,
     /// Whether it counts against the customer's tries.
     pub counted: bool,
     /// The platform's own word for it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub platform: Option<PlatformView>,
     /// How long both were connected, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub talk_ms: Option<u64>,
 }
 
@@ -65,6 +73,7 @@ pub struct PlatformView {
     pub scheme: String,
     /// E.g. 486.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub code: Option<i32>,
     /// Its phrase.
     pub text: String,

@@ -25,7 +25,7 @@ pub struct CallbackView {
     pub start_time: String,
     /// Last moment at which it may be executed; past it the request has expired.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub end_time: Option<String>,
     /// Where to reach the customer, in canonical form: E.164, `sip:…`, or an e-mail address.
     pub customer_number: String,
@@ -33,18 +33,23 @@ pub struct CallbackView {
     pub attempts: u32,
     /// Directory number to which the request was sent. Set by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub dn: Option<String>,
     /// The switch (route) that `dn` belongs to. Set by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub location: Option<String>,
     /// Which server handled the request. Set by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub callback_server_id: Option<String>,
     /// Outcome of the latest attempt, by its published number (0 to 53). Set by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub call_result: Option<i32>,
     /// Kind of callback; any integer, without meaning here.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub callback_type: Option<i32>,
 
     /// The customer.
@@ -60,20 +65,25 @@ pub struct CallbackView {
     pub kind: String,
     /// The application's own refinement of `type`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub sub_type: Option<String>,
     /// Medium; normally `callback`.
     pub media_type: String,
     /// Interaction that this one came from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub parent_id: Option<String>,
     /// Thread it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub thread_id: Option<String>,
     /// Key in some other system.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub external_id: Option<String>,
     /// The person who owns it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub owner_id: Option<i64>,
     /// The application that created it, by its key. Set by the server.
     pub creator_app_id: i64,
@@ -82,58 +92,71 @@ pub struct CallbackView {
     pub start_date: String,
     /// When it ended. Set by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub end_date: Option<String>,
     /// Minutes to add to UTC to get local time where and when it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub timeshift: Option<i32>,
     /// Category given by the queue's keyword rules or by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub category_id: Option<String>,
     /// Whether other interactions may name it as their parent.
     pub allow_children: bool,
     /// Free subject line.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub subject: Option<String>,
     /// Why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub stopped_reason: Option<String>,
     /// URL of the plain-text body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub text: Option<String>,
     /// URL of the structured body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub structured_text: Option<String>,
     /// MIME type of the structured body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub structured_text_mime: Option<String>,
     /// URL of the binary body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub binary_content: Option<String>,
     /// MIME type of the binary body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub binary_content_mime: Option<String>,
     /// Size of the binary body in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub binary_content_size: Option<u64>,
     /// Key/value data attached by the application, one level.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(nullable = false, value_type = Object)]
     pub udata: Option<Map<String, Value>>,
 
     /// The queue it waits in.
     pub queue: String,
     /// After this many failed tries at `customer_number` the next contact is taken up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub after_failures: Option<u32>,
     /// Further contacts, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contacts: Vec<ContactView>,
     /// The contact in use: 0 is `customer_number`, 1 the first of `contacts`. Only where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub current_contact: Option<usize>,
     /// IANA time zone the customer stated.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub time_zone: Option<String>,
     /// The customer asked for that very hour, so the guard of their night is lifted.
     pub any_hour: bool,
@@ -143,19 +166,22 @@ pub struct CallbackView {
     pub promise: PromiseView,
     /// When it is due next, while it waits for a moment.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub next_attempt_at: Option<String>,
     /// Inner state: `received`, `scheduled`, `queued`, `transferred`, `offered`, `assigned`, `dialling`,
     /// `talking`, `wrap_up`, `done`, `cancelled`, `exhausted`, `refused`, `failed`, `replaced`, `expired`.
     pub state: &'static str,
     /// What holds it back just now.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub held: Option<HeldView>,
     /// The agent who is offered it, has it in hand, or to whom it was passed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub agent_id: Option<i64>,
     /// The open offer.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub offer: Option<OfferNote>,
     /// A cancellation arrived while a call was being placed; it ends with that call.
     pub cancel_requested: bool,
@@ -163,9 +189,11 @@ pub struct CallbackView {
     pub may_have_reached: bool,
     /// What the agent said at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub disposition: Option<String>,
     /// The callback that took its place.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub replaced_by: Option<String>,
     /// Grows with every change; also the `ETag`.
     pub revision: u64,
@@ -181,6 +209,7 @@ pub struct ContactView {
     pub customer_number: String,
     /// After this many failed tries the next contact is taken up.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub after_failures: Option<u32>,
     /// Failed tries so far.
     pub failures: u32,
@@ -211,7 +240,7 @@ pub struct HeldView {
     pub since: String,
     /// Until when, as far as is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub until: Option<String>,
 }
 
@@ -238,10 +267,11 @@ pub struct ValidationView {
     pub promise: PromiseView,
     /// When it would be due.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub next_attempt_at: Option<String>,
     /// What would hold it back at first.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub held: Option<HeldView>,
     /// The contact as it was understood.
     pub customer_number: String,
@@ -249,10 +279,11 @@ pub struct ValidationView {
     pub desired_response_type: &'static str,
     /// The end of the window, given or by the queue's rules.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub end_time: Option<String>,
     /// The category that the queue's rules would give.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub category_id: Option<String>,
 }
 

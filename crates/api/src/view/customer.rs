@@ -13,11 +13,13 @@ pub struct CustomerView {
     pub customer_id: String,
     /// Their name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub name: Option<String>,
     /// Contacts found on their callbacks, in canonical form.
     pub contacts: Vec<String>,
     /// IANA time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub time_zone: Option<String>,
     /// They asked never to be called.
     pub do_not_call: bool,

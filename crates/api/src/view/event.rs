@@ -28,7 +28,7 @@ pub struct EventView {
     pub detail: Map<String, Value>,
     /// The personal part, until it is erased.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(nullable = false, value_type = Object)]
     pub personal: Option<Value>,
     /// Hash over this event and the one before it.
     pub hash: String,

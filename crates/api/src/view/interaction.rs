@@ -27,20 +27,25 @@ pub struct InteractionView {
     pub kind: String,
     /// The application's own refinement of `type`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub sub_type: Option<String>,
     /// Medium: `voice`, `email`, `chat`, …
     pub media_type: String,
     /// Interaction that this one came from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub parent_id: Option<String>,
     /// Thread it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub thread_id: Option<String>,
     /// Key in some other system.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub external_id: Option<String>,
     /// The person who owns it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub owner_id: Option<i64>,
     /// The application that created it, by its key. Set by the server.
     pub creator_app_id: i64,
@@ -49,43 +54,53 @@ pub struct InteractionView {
     pub start_date: String,
     /// When it ended. Set by the server.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub end_date: Option<String>,
     /// Minutes to add to UTC to get local time where and when it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub timeshift: Option<i32>,
     /// Category.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub category_id: Option<String>,
     /// Whether other interactions may name it as their parent.
     pub allow_children: bool,
     /// Free subject line.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub subject: Option<String>,
     /// Why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub stopped_reason: Option<String>,
     /// URL of the plain-text body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub text: Option<String>,
     /// URL of the structured body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub structured_text: Option<String>,
     /// MIME type of the structured body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub structured_text_mime: Option<String>,
     /// URL of the binary body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub binary_content: Option<String>,
     /// MIME type of the binary body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub binary_content_mime: Option<String>,
     /// Size of the binary body in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub binary_content_size: Option<u64>,
     /// Key/value data attached by the application, one level.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(nullable = false, value_type = Object)]
     pub udata: Option<Map<String, Value>>,
     /// Grows with every change; also the `ETag`.
     pub revision: u64,

@@ -26,6 +26,7 @@ pub struct QueueView {
     pub created_at: String,
     /// How many callbacks it has, by inner state; only where one queue is read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub counts: Option<QueueCounts>,
     /// Grows with every change of rules or switches; also the `ETag`.
     pub revision: u64,

@@ -11,6 +11,7 @@ pub struct PageView<T> {
     pub items: Vec<T>,
     /// Hand it back as `cursor` for the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub next_cursor: Option<String>,
 }
 
@@ -290,7 +291,7 @@ documented! {
 
     /// An interaction of another kind, so that callbacks can hang on it.
     pub struct RecordRequest {
-        /// The customer; must be known.
+        /// The customer; one not known yet is made.
         #[schema(max_length = 16)]
         pub customer_id: String,
         /// 0 EMAIL_IN, 1 EMAIL_OUT, 2 CHAT, 3 PHONE_CALL, 6 COBROWSE, 7 INTERACTION.

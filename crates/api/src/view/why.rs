@@ -18,16 +18,17 @@ pub struct WhyView {
     pub waiting: bool,
     /// The guard that holds it: `not_yet`, `closed`, `customers_night`, `no_agent`, …
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub guard: Option<&'static str>,
     /// The same in a sentence.
     pub sentence: String,
     /// Until when that guard holds, as far as is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub until: Option<String>,
     /// When the next attempt is expected, as far as is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(nullable = false, format = DateTime)]
     pub expected_attempt_at: Option<String>,
     /// Callbacks of the queue that come before it.
     pub ahead: u64,
