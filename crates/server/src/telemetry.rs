@@ -14,25 +14,32 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// What is logged at `level`. The SIP stack's own words are kept out whatever was asked for: at INFO it
-/// writes whole messages, numbers and digests included.
+/// Libraries that write whole messages, numbers or customers' domains when they are let: kept quiet
+/// whatever was asked for.
+const QUIET: [&str; 5] = [
+    "rlibphonenumber=off",
+    "hickory_resolver=error",
+    "hickory_proto=error",
+    "hickory_net=error",
+    ringback_sip::QUIET,
+];
+
+/// What is logged at `level`.
 pub fn filter(level: &str) -> Result<EnvFilter, ParseError> {
-    let stack = ringback_sip::QUIET
-        .split('=')
-        .next()
-        .unwrap_or(ringback_sip::QUIET);
-    let asked = level
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty() && !part.starts_with(stack));
-    let parts: Vec<&str> = asked.chain([ringback_sip::QUIET]).collect();
+    let mentions_quiet = |part: &str| {
+        let mut targets = QUIET.iter().filter_map(|quiet| quiet.split('=').next());
+        targets.any(|target| part.starts_with(target))
+    };
+    let asked = level.split(',').map(str::trim);
+    let asked = asked.filter(|part| !part.is_empty() && !mentions_quiet(part));
+    let parts: Vec<&str> = asked.chain(QUIET).collect();
     EnvFilter::try_new(parts.join(","))
 }
 
 /// Starts logging. Called once; a second call changes nothing.
 pub fn start(log: &Log) {
-    let filter = filter(&log.level)
-        .unwrap_or_else(|_| EnvFilter::new(format!("info,{}", ringback_sip::QUIET)));
+    let filter =
+        filter(&log.level).unwrap_or_else(|_| EnvFilter::new(format!("info,{}", QUIET.join(","))));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -252,21 +259,27 @@ mod tests {
     }
 
     #[test]
-    fn the_sip_stack_stays_quiet_whatever_is_asked() {
+    fn talkative_libraries_stay_quiet_whatever_is_asked() {
         for level in [
             "info",
             "trace",
             "rsipstack=trace",
             "debug, rsipstack::transport=trace",
             "rsipstack=info,info",
+            "rlibphonenumber=trace,hickory_proto::xfer=debug",
         ] {
             let text = filter(level).unwrap().to_string();
-            assert!(text.contains("rsipstack=warn"), "{level}: {text}");
+            for quiet in QUIET {
+                assert!(text.contains(quiet), "{level}: {text}");
+            }
+            assert!(
+                !text.contains("rlibphonenumber=trace") && !text.contains("::"),
+                "{level}: {text}"
+            );
             assert!(
                 !text.contains("rsipstack=trace") && !text.contains("rsipstack=info"),
                 "{level}: {text}"
             );
-            assert!(!text.contains("rsipstack::"), "{level}: {text}");
         }
     }
 

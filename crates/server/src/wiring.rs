@@ -166,12 +166,10 @@ impl Server {
         });
         self.dispatcher.drain(limit).await;
         hurrier.abort();
-        let requests = if hurry.is_cancelled() {
-            Duration::ZERO
-        } else {
-            self.limits.requests
-        };
-        self.http.stop(requests).await;
+        tokio::select! {
+            () = self.http.stop(self.limits.requests) => {}
+            () = hurry.cancelled() => {}
+        }
         for channel in &self.channels.0 {
             channel.shutdown().await;
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// `error`, `warn`, `info`, `debug` or `trace`; parts can be set apart, e.g. `info,ringback_dispatch=debug`.
-    /// The SIP stack always stays at `warn`, because it would write whole messages.
+    /// Libraries that would write messages, numbers or customers' domains stay quiet whatever is asked for.
     pub level: String,
     /// `text` for people, `json` for programs (one object per line).
     pub format: LogFormat,

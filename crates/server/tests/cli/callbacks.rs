@@ -275,3 +275,56 @@ async fn following_shows_each_step_until_the_customer_is_reached() {
     );
     assert_eq!(mailbox.letters().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_log_however_talkative_names_anybody() {
+    let mailbox = Mailbox::open().await.unwrap();
+    let place = Place::open(
+        Some(mailbox.addr()),
+        "[log]\nlevel = \"trace\"\nformat = \"json\"",
+    );
+    place.book(&[
+        "--queue",
+        "support",
+        "--to",
+        "+442079460018",
+        "--name",
+        "Annabel Marker",
+    ]);
+    let told = place.run(&[
+        "callbacks",
+        "book",
+        "--queue",
+        "mail",
+        "--to",
+        "annabel.marker@example.com",
+        "--subject",
+        "marker subject",
+        "--text",
+        "marker text",
+        "--follow",
+    ]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    let refused = place.run(&[
+        "callbacks",
+        "book",
+        "--queue",
+        "support",
+        "--to",
+        "02079460018000000",
+    ]);
+    assert!(!refused.status.success());
+    place.ok(&["callbacks", "list", "--number", "+442079460018"]);
+    let log = place.log();
+    assert!(log.contains("request answered"), "{log}");
+    for line in log.lines() {
+        assert!(
+            serde_json::from_str::<serde_json::Value>(line).is_ok(),
+            "not JSON: {line}"
+        );
+        let lower = line.to_lowercase();
+        for secret in ["79460018", "7946 0018", "marker"] {
+            assert!(!lower.contains(secret), "{secret} is in the log: {line}");
+        }
+    }
+}
