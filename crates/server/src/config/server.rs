@@ -19,7 +19,8 @@ pub struct Server {
     /// Name of this server in claims and logs. Keep it over restarts: claims under the own name are taken
     /// up again at once, those of another name only when their lease has run out.
     pub node: String,
-    /// Organisation that requests without a key, and what is seeded below, belong to.
+    /// Organisation that the queues and agents below, and keys made by `ringback keys`, belong to. Requests
+    /// without a key ([api] `open_on_loopback`) always belong to `default`.
     pub tenant: TenantId,
     /// How long calls may go on after the first SIGTERM before they are ended (a length of time such as
     /// `90s`, at most 4 hours). A second signal ends them at once.
