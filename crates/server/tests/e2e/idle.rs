@@ -1,6 +1,7 @@
-//! Waiting costs nothing: thousands of callbacks for tomorrow, and no CPU.
+//! Waiting costs nothing: thousands of callbacks for tomorrow, or due with nobody to take them, and no CPU.
 
-use crate::harness::{Server, customer_number, dn_queue};
+use crate::harness::{Client, Server, customer_number, dn_queue};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
@@ -9,14 +10,30 @@ use std::time::Duration;
 
 const WAITING: u32 = 5_000;
 const WATCHED: Duration = Duration::from_secs(5);
+/// A tenth of one core.
+const BUDGET: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_thousand_waiting_callbacks_cost_no_cpu() {
-    let mut server =
-        Server::start("[[routes]]\nkind = \"sip\"\nname = \"town\"\nuri = \"sip:127.0.0.1:9\"\nping = \"0s\"\n").await;
-    let client = server.client.clone();
-    client.put_queue("tomorrow", dn_queue("town", &["town"], json!({}))).await;
-    let tomorrow = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+async fn callbacks_for_tomorrow_cost_no_cpu() {
+    let server = Server::start(ROUTE).await;
+    server.client.put_queue("waiting", dn_queue("town", &["town"], json!({}))).await;
+    book(&server.client, Timestamp::now() + SignedDuration::from_hours(24)).await;
+    assert_idle(server, "for tomorrow").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn due_callbacks_without_an_agent_cost_no_cpu() {
+    let server = Server::start(ROUTE).await;
+    // Nobody serves the queue: everything is due, and nothing can be done.
+    let rules = json!({"delivery": {"kind": "agents"}});
+    server.client.put_queue("waiting", dn_queue("town", &["town"], rules)).await;
+    book(&server.client, Timestamp::now()).await;
+    assert_idle(server, "due, without an agent").await;
+}
+
+const ROUTE: &str = "[[routes]]\nkind = \"sip\"\nname = \"town\"\nuri = \"sip:127.0.0.1:9\"\nping = \"0s\"\n";
+
+async fn book(client: &Client, start: Timestamp) {
     let next = Arc::new(AtomicU32::new(0));
     let clients = (0..16).map(|_| {
         let (client, next) = (client.clone(), next.clone());
@@ -27,8 +44,8 @@ async fn five_thousand_waiting_callbacks_cost_no_cpu() {
                     return;
                 }
                 let request = json!({
-                    "queue": "tomorrow", "customer_number": customer_number(number), "desired_response_type": "Voice",
-                    "any_hour": true, "start_time": tomorrow.to_string(),
+                    "queue": "waiting", "customer_number": customer_number(number), "desired_response_type": "Voice",
+                    "any_hour": true, "start_time": start.to_string(),
                 });
                 let (status, body) =
                     client.ask(Method::POST, "/v1/callbacks", &[], Some(&request)).await.expect("an answer");
@@ -39,6 +56,9 @@ async fn five_thousand_waiting_callbacks_cost_no_cpu() {
     for client in clients.collect::<Vec<_>>() {
         client.await.expect("a client came to its end");
     }
+}
+
+async fn assert_idle(mut server: Server, what: &str) {
     // What the bookings themselves caused may still be on its way.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let process = server.process().id();
@@ -46,8 +66,8 @@ async fn five_thousand_waiting_callbacks_cost_no_cpu() {
     assert!(before > Duration::ZERO, "booking thousands must have cost something, or nothing is measured here");
     tokio::time::sleep(WATCHED).await;
     let spent = cpu_time(process) - before;
-    println!("{WAITING} callbacks waiting for {WATCHED:?} cost {spent:?} of CPU; {} kB resident", resident_kb(process));
-    assert!(spent < Duration::from_millis(500), "waiting cost {spent:?} of CPU in {WATCHED:?}");
+    println!("{WAITING} callbacks {what}: {spent:?} of CPU in {WATCHED:?}; {} kB resident", resident_kb(process));
+    assert!(spent < BUDGET, "{WAITING} callbacks {what} cost {spent:?} of CPU in {WATCHED:?}");
 }
 
 /// User and system time of a process so far.

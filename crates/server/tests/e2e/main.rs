@@ -7,6 +7,7 @@ mod harness;
 mod witness;
 
 mod baresip;
+mod bench;
 mod crash;
 mod idle;
 mod kamailio;

@@ -38,7 +38,7 @@ pub async fn delays(parent: &Path, count: u32) -> Result<Delays, Setback> {
         return Err(Setback("the machine is too busy: the first callback was due before all were booked".to_owned()));
     }
 
-    // The desk's telephone does not know for whom it rings; the attempt's id joins the two.
+    // An agent's telephone does not know for whom it rings; the attempt's id joins the two.
     let mut at_desk: HashMap<String, Timestamp> = HashMap::new();
     let mut at_customer: HashMap<String, (Timestamp, String)> = HashMap::new();
     let everybody = async {

@@ -14,7 +14,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub const QUEUE: &str = "bench";
-const DESK: &str = "desk";
+/// Enough that nobody has to wait for one.
+const AGENTS: u32 = 40;
 
 /// Why nothing could be measured, in plain words.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +34,9 @@ impl Ground {
     /// Starts everything; `numbers` have telephones that are answered at once.
     pub async fn lay(parent: &Path, numbers: &[String]) -> Result<Ground, Setback> {
         let moment = Duration::from_millis(10);
-        let agent = Behaviour::answer(moment, Talk::UntilHungUp);
-        let desk = TrunkOptions::default().line(DESK, agent);
+        let desk = (1..=AGENTS).fold(TrunkOptions::default(), |desk, agent| {
+            desk.line(&extension(agent), Behaviour::answer(moment, Talk::UntilHungUp))
+        });
         let desk = Trunk::start(desk).await.map_err(|error| Setback(format!("no socket for a telephone: {error}")))?;
         let town = numbers.iter().fold(TrunkOptions::default(), |town, number| {
             town.line(number, Behaviour::answer(moment, Talk::For(Duration::from_millis(100))))
@@ -79,13 +81,29 @@ impl Ground {
         let queue = json!({
             "name": "Bench",
             "hours": {"opening_hours": "24/7", "time_zone": "UTC"},
-            "delivery": {"kind": "dn", "dn": DESK, "location": "desk", "max_concurrent": 200},
+            "delivery": {"kind": "agents"},
             "dial": {"regions": ["US"]},
             "routes": {"voice": ["town"], "voip": [], "email": []},
             "wrap_up": "0s",
         });
-        let (status, body) = self.client().send(Method::PUT, &format!("/v1/queues/{QUEUE}"), &queue).await?;
-        if status.is_success() { Ok(()) } else { Err(Setback(format!("the queue was refused: {status} {body}"))) }
+        self.put(&format!("/v1/queues/{QUEUE}"), &queue).await?;
+        for agent in 1..=AGENTS {
+            let person = json!({
+                "name": format!("Agent {agent}"),
+                "dn": extension(agent),
+                "route": "desk",
+                "queues": [QUEUE],
+                "auto_accept": true,
+            });
+            self.put(&format!("/v1/agents/{agent}"), &person).await?;
+            self.put(&format!("/v1/agents/{agent}/presence"), &json!({"presence": "ready"})).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, path: &str, body: &Value) -> Result<(), Setback> {
+        let (status, answer) = self.client().send(Method::PUT, path, body).await?;
+        if status.is_success() { Ok(()) } else { Err(Setback(format!("{path} was refused: {status} {answer}"))) }
     }
 }
 
@@ -122,6 +140,10 @@ impl Client {
 /// A valid number of New York, another for each `index` below a million.
 pub fn number(index: u32) -> String {
     format!("+1212{}", 5_000_000 + index % 1_000_000)
+}
+
+fn extension(agent: u32) -> String {
+    format!("agent{agent}")
 }
 
 fn route(name: &str, trunk: &Trunk) -> String {
