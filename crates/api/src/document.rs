@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{ArrayItems, Object, Schema};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Object, Schema};
 
 type Schemas = std::collections::BTreeMap<String, RefOr<Schema>>;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -22,6 +22,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     }
     if let Some(components) = &mut document.components {
         name_items(&mut components.schemas);
+        for (name, schema) in &mut components.schemas {
+            if let RefOr::T(Schema::Object(request)) = schema
+                && (name.ends_with("Request") || name == "AgentBody")
+            {
+                close(request);
+            }
+        }
         if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem") {
             list_types(problem);
         }
@@ -144,6 +151,18 @@ fn name_items(schemas: &mut Schemas) {
             && let Some(RefOr::T(Schema::Array(rows))) = list.properties.get_mut("items")
         {
             rows.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(row).into()));
+        }
+    }
+}
+
+/// Requests have the fields they have and no others, and no text in them is empty where its length counts.
+fn close(request: &mut Object) {
+    request.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    for property in request.properties.values_mut() {
+        if let RefOr::T(Schema::Object(text)) = property
+            && text.max_length.is_some()
+        {
+            text.min_length = Some(1);
         }
     }
 }

@@ -200,5 +200,10 @@ impl<'a> Fields<'a> {
 
 /// A name of the client's own making, fit to be shown.
 pub fn shown(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(64).collect()
+    let printable: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    if printable.is_empty() {
+        "(no name)".to_owned()
+    } else {
+        printable
+    }
 }
