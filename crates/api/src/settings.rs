@@ -1,5 +1,6 @@
 //! What an operator may set about the HTTP side; becomes the `[api]` section of the configuration.
 
+use ringback_callbacks::ids::QueueId;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the HTTP API. Every field has a default that is safe on a public address.
@@ -9,6 +10,8 @@ pub struct ApiSettings {
     /// How clients reach this server, e.g. `https://callbacks.example.com`. URLs in answers begin with
     /// it; without it they are paths, which every client resolves against the URL it asked.
     pub public_url: Option<String>,
+    /// Queue of bookings that name none. Without it they go to the only queue, if there is just one.
+    pub default_queue: Option<QueueId>,
     /// Requests from this machine's own loopback need no key and may do everything. For trying things
     /// out; a proxy on the same machine is told apart by its forwarding headers.
     pub open_on_loopback: bool,
@@ -31,6 +34,7 @@ impl Default for ApiSettings {
     fn default() -> Self {
         ApiSettings {
             public_url: None,
+            default_queue: None,
             open_on_loopback: false,
             open_metrics: false,
             concurrent_requests: 512,

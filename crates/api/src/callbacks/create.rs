@@ -10,7 +10,7 @@ use crate::view::{BookingRequest, CallbackView};
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
-use ringback_callbacks::ids::{InteractionId, TenantId};
+use ringback_callbacks::ids::{InteractionId, QueueId, TenantId};
 use ringback_callbacks::problem::Problems;
 use ringback_callbacks::queue::{Queue, QueueRules};
 use ringback_callbacks::request::{NewCallback, parse_new, queue_of};
@@ -105,7 +105,7 @@ pub(super) async fn read_booking(
         Ok(queue) => Ok(parse_new(request, queue.id, &queue.rules, now)?),
         Err(mut problems) => {
             if let Some(rules) = rules_of_no_queue()
-                && let Ok(nowhere) = ringback_callbacks::ids::QueueId::parse("none")
+                && let Ok(nowhere) = QueueId::parse("none")
                 && let Err(found) = parse_new(request, nowhere, &rules, now)
             {
                 // What depends on the queue's rules cannot be judged without them.
@@ -128,13 +128,16 @@ async fn find_queue(
 ) -> Result<Result<Queue, Problems>, Problem> {
     let id = match queue_of(request) {
         Ok(Some(id)) => id,
-        Ok(None) => {
-            return Ok(Err(Problems::one(
-                "queue",
-                "required",
-                "is required: the queue it is to wait in",
-            )));
-        }
+        Ok(None) => match usual_queue(state, tenant).await? {
+            Some(id) => id,
+            None => {
+                return Ok(Err(Problems::one(
+                    "queue",
+                    "required",
+                    "is required: the queue it is to wait in",
+                )));
+            }
+        },
         Err(problems) => return Ok(Err(problems)),
     };
     Ok(match state.store.queue(tenant, &id).await? {
@@ -144,6 +147,19 @@ async fn find_queue(
             "not_found",
             "is not a queue of this installation",
         )),
+    })
+}
+
+/// Where a request goes that names no queue: the configured one, else the only one there is.
+async fn usual_queue(state: &ApiState, tenant: &TenantId) -> Result<Option<QueueId>, Problem> {
+    if let Some(id) = &state.settings.default_queue {
+        return Ok(Some(id.clone()));
+    }
+    let queues = state.store.queues(tenant).await?;
+    let mut open = queues.into_iter().filter(|queue| !queue.removed);
+    Ok(match (open.next(), open.next()) {
+        (Some(only), None) => Some(only.id),
+        (Some(_), Some(_)) | (None, _) => None,
     })
 }
 

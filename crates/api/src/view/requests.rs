@@ -42,9 +42,9 @@ macro_rules! documented {
 documented! {
     /// A request to be called back. Fields that only the server sets are refused, unknown ones too.
     pub struct BookingRequest {
-        /// The queue it is to wait in.
+        /// The queue it is to wait in; the server's `default_queue` if absent, or the only queue there is.
         #[schema(example = "service")]
-        pub queue: String,
+        pub queue: Option<String>,
         /// `Voice`, `VoIP` or `Email`; case does not matter.
         #[schema(example = "Voice")]
         pub desired_response_type: String,

@@ -4,6 +4,31 @@ use crate::house::{House, NOW, NUMBER, booking, id_of, merge, pairs, rules};
 use serde_json::{Value, json};
 
 #[tokio::test]
+async fn without_a_queue_it_goes_to_the_only_one() {
+    let house = House::new().await;
+    let nameless = booking(json!({ "queue": null }));
+    let callback = house.post("/v1/callbacks").json(&nameless).send().await;
+    assert_eq!(callback.json()["queue"], "service", "{}", callback.text());
+    house
+        .put("/v1/queues/sales")
+        .json(&rules(json!({})))
+        .send()
+        .await
+        .ok();
+    let found = house
+        .post("/v1/callbacks")
+        .json(&nameless)
+        .send()
+        .await
+        .problem(400, "invalid_request");
+    assert_eq!(
+        found,
+        pairs(&[("queue", "required")]),
+        "nobody can tell which of two"
+    );
+}
+
+#[tokio::test]
 async fn a_booking_is_answered_with_the_whole_resource() {
     let house = House::new().await;
     let answer = house
@@ -181,9 +206,9 @@ async fn every_broken_rule_is_told_at_once() {
         (json!({ "queue": "nowhere" }), &[("queue", "not_found")]),
         (json!({ "queue": "No Way" }), &[("queue", "queue")]),
         (
-            json!({ "queue": null, "customer_number": null, "colour": 1 }),
+            json!({ "queue": 7, "customer_number": null, "colour": 1 }),
             &[
-                ("queue", "required"),
+                ("queue", "type"),
                 ("customer_number", "required"),
                 ("colour", "unknown_field"),
             ],

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub struct BookArgs {
-    /// Queue that is to call
+    /// Queue that is to call [default: the server's default_queue, or the only one]
     #[arg(long)]
-    queue: String,
+    queue: Option<String>,
     /// Telephone number, SIP address or e-mail address of the customer
     #[arg(long, value_name = "NUMBER")]
     to: String,
