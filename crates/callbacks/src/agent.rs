@@ -43,7 +43,12 @@ pub enum Presence {
 }
 
 impl Presence {
-    pub const ALL: [Presence; 4] = [Presence::Ready, Presence::Away, Presence::Busy, Presence::Offline];
+    pub const ALL: [Presence; 4] = [
+        Presence::Ready,
+        Presence::Away,
+        Presence::Busy,
+        Presence::Offline,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {

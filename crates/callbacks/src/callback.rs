@@ -259,7 +259,11 @@ impl Reply {
 
 impl std::fmt::Debug for Reply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Reply({} bytes)", self.text.len() + self.html.as_ref().map_or(0, String::len))
+        write!(
+            f,
+            "Reply({} bytes)",
+            self.text.len() + self.html.as_ref().map_or(0, String::len)
+        )
     }
 }
 

@@ -29,7 +29,11 @@ pub trait Chance: Send + Sync + 'static {
         const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         let mut bytes = [0u8; 16];
         self.fill(&mut bytes);
-        let text: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
-        crate::ids::CustomerId::parse(&text).unwrap_or_else(|_| unreachable!("the alphabet is a subset of what ids allow"))
+        let text: String = bytes
+            .iter()
+            .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+            .collect();
+        crate::ids::CustomerId::parse(&text)
+            .unwrap_or_else(|_| unreachable!("the alphabet is a subset of what ids allow"))
     }
 }

@@ -32,7 +32,12 @@ pub enum Next {
 const AFTER_STOP: Duration = Duration::from_secs(5);
 
 /// Decides what an attempt's end means. `tries` already counts it.
-pub fn after_attempt(callback: &Callback, verdict: Verdict, facts: &Facts<'_>, now: Timestamp) -> Next {
+pub fn after_attempt(
+    callback: &Callback,
+    verdict: Verdict,
+    facts: &Facts<'_>,
+    now: Timestamp,
+) -> Next {
     if verdict == Verdict::Reached {
         return Next::Reached;
     }
@@ -55,17 +60,33 @@ pub fn after_attempt(callback: &Callback, verdict: Verdict, facts: &Facts<'_>, n
     };
     let step = &callback.contacts[callback.current.min(callback.contacts.len() - 1)];
     let has_next = callback.current + 1 < callback.contacts.len();
-    if verdict.counts() && has_next && step.after_failures.is_some_and(|after| step.failures >= after) {
+    if verdict.counts()
+        && has_next
+        && step
+            .after_failures
+            .is_some_and(|after| step.failures >= after)
+    {
         return Next::NextContact(now);
     }
     let table = &facts.queue.rules().retry;
-    match table.next_try(kind, callback.tries.of(verdict), callback.attempts, now, callback.window.end, facts.jitter) {
+    match table.next_try(
+        kind,
+        callback.tries.of(verdict),
+        callback.attempts,
+        now,
+        callback.window.end,
+        facts.jitter,
+    ) {
         Retry::At(at) => Next::Retry(at),
         // Total attempts are a promise not to pester: they bind across contacts too.
-        Retry::GiveUp(_) if has_next && callback.attempts < table.max_attempts => Next::NextContact(now),
+        Retry::GiveUp(_) if has_next && callback.attempts < table.max_attempts => {
+            Next::NextContact(now)
+        }
         // The window's end is where it expires; a longer window given meanwhile still helps.
         Retry::GiveUp(GiveUp::WindowEnds) => Next::Retry(callback.window.end.unwrap_or(now)),
-        Retry::GiveUp(GiveUp::Final | GiveUp::KindExhausted | GiveUp::AttemptsExhausted) => Next::Exhausted,
+        Retry::GiveUp(GiveUp::Final | GiveUp::KindExhausted | GiveUp::AttemptsExhausted) => {
+            Next::Exhausted
+        }
     }
 }
 
@@ -73,7 +94,11 @@ pub fn after_attempt(callback: &Callback, verdict: Verdict, facts: &Facts<'_>, n
 pub fn promise(first: Timestamp, end: Option<Timestamp>, facts: &Facts<'_>) -> Promise {
     let within = plus(first, facts.queue.rules().promise_within.as_duration());
     let to = end.map_or(within, |end| end.min(within));
-    Promise { from: first, to, state: PromiseState::Open }
+    Promise {
+        from: first,
+        to,
+        state: PromiseState::Open,
+    }
 }
 
 /// What becomes of an open promise when a counted attempt that began at `began` has ended, or the callback has.
@@ -82,7 +107,11 @@ pub fn judge_promise(promise: Promise, began: Option<Timestamp>, state: &State) 
         return promise.state;
     }
     if let Some(began) = began {
-        return if began <= promise.to { PromiseState::Kept } else { PromiseState::Late };
+        return if began <= promise.to {
+            PromiseState::Kept
+        } else {
+            PromiseState::Late
+        };
     }
     match state {
         State::Cancelled { .. } | State::Replaced { .. } => PromiseState::Released,
@@ -113,10 +142,18 @@ pub fn choose_agent<'a, A>(
     if let State::Transferred { to, .. } = &callback.state {
         return free.iter().find(|agent| id_of(agent) == to.0);
     }
-    let passed = |agent: &&A| callback.passed_by.iter().any(|passed| passed.agent.0 == id_of(agent));
+    let passed = |agent: &&A| {
+        callback
+            .passed_by
+            .iter()
+            .any(|passed| passed.agent.0 == id_of(agent))
+    };
     if let Some(owner) = callback.interaction.owner
-        && let Some(agent) = free.iter().find(|agent| id_of(agent) == owner && !passed(agent)) {
-            return Some(agent);
-        }
+        && let Some(agent) = free
+            .iter()
+            .find(|agent| id_of(agent) == owner && !passed(agent))
+    {
+        return Some(agent);
+    }
     free.iter().find(|agent| !passed(agent))
 }

@@ -45,7 +45,7 @@ event_kinds! {
     OfferAccepted => "offer_accepted",
     /// The agent refused the offer; it goes back to its place in the queue.
     OfferDeclined => "offer_declined",
-    /// The agent did not answer the offer in time and was set away.
+    /// The agent did not answer the offer in time, or took a letter and wrote nothing, and was set away.
     OfferTimedOut => "offer_timed_out",
     /// The attempt is recorded; the first packet leaves after this.
     AttemptBegun => "attempt_begun",
@@ -145,7 +145,12 @@ pub struct NewEvent {
 
 impl NewEvent {
     pub fn new(kind: EventKind, actor: &Actor) -> Self {
-        NewEvent { kind, actor: actor.clone(), detail: Map::new(), personal: None }
+        NewEvent {
+            kind,
+            actor: actor.clone(),
+            detail: Map::new(),
+            personal: None,
+        }
     }
 
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -181,7 +186,10 @@ pub struct Event {
 
 /// The hash an event must have: SHA-256 over the hash before it and every part that never changes.
 /// serde_json writes maps in key order here (no `preserve_order`), so the bytes are the same on every node.
-#[expect(clippy::too_many_arguments, reason = "these are exactly the parts that are hashed")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "these are exactly the parts that are hashed"
+)]
 pub fn chain_hash(
     previous: &str,
     callback: InteractionId,
@@ -225,7 +233,10 @@ pub fn verify_chain(events: &[Event]) -> Result<(), ChainFault> {
     for (index, event) in events.iter().enumerate() {
         let expected = u32::try_from(index + 1).unwrap_or(u32::MAX);
         if event.number != expected {
-            return Err(ChainFault::Gap { expected, found: event.number });
+            return Err(ChainFault::Gap {
+                expected,
+                found: event.number,
+            });
         }
         let hash = chain_hash(
             &previous,
@@ -238,7 +249,9 @@ pub fn verify_chain(events: &[Event]) -> Result<(), ChainFault> {
             event.personal_hash.as_deref(),
         );
         if hash != event.hash {
-            return Err(ChainFault::Altered { number: event.number });
+            return Err(ChainFault::Altered {
+                number: event.number,
+            });
         }
         previous = hash;
     }

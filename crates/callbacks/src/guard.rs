@@ -70,7 +70,9 @@ impl Guard {
         match self {
             Guard::Closed => "The queue is closed at this time.",
             Guard::Holiday => "The queue is closed for a holiday.",
-            Guard::CustomersNight => "It is outside the hours in which this customer may be called, on their own clock.",
+            Guard::CustomersNight => {
+                "It is outside the hours in which this customer may be called, on their own clock."
+            }
             Guard::DoNotCall => "This customer asked not to be called.",
             Guard::NumberDailyLimit => "This number was called as often as is allowed in 24 hours.",
             Guard::NumberInCall => "Another call with this number is going on.",
@@ -79,7 +81,9 @@ impl Guard {
             Guard::TooLate => "No allowed moment is left in the customer's window.",
             Guard::Paused => "Dialling is paused for this queue.",
             Guard::NotDiallable => "The queue does not dial this region or kind of number.",
-            Guard::RulesUnreadable => "The rules that allow dialling cannot be read, so nothing is dialled.",
+            Guard::RulesUnreadable => {
+                "The rules that allow dialling cannot be read, so nothing is dialled."
+            }
             Guard::QueueRemoved => "The queue was removed.",
             Guard::NotYet => "Its time has not come.",
         }
@@ -132,9 +136,10 @@ const CALL_LOOK_AGAIN: Duration = Duration::from_secs(15);
 pub fn check(callback: &Callback, facts: &Facts<'_>, now: Timestamp) -> Result<(), Held> {
     permanent(callback, facts)?;
     if let Some(end) = callback.window.end
-        && now >= end {
-            return Err(Held::ForGood(Guard::TooLate));
-        }
+        && now >= end
+    {
+        return Err(Held::ForGood(Guard::TooLate));
+    }
     if now < callback.window.start {
         return Err(Held::Until(Guard::NotYet, callback.window.start));
     }
@@ -143,7 +148,11 @@ pub fn check(callback: &Callback, facts: &Facts<'_>, now: Timestamp) -> Result<(
     }
     clock(callback, facts, now)?;
     if !matches!(callback.contact(), Contact::Email(_)) {
-        if facts.number.in_call_with.is_some_and(|other| other != callback.interaction.id) {
+        if facts
+            .number
+            .in_call_with
+            .is_some_and(|other| other != callback.interaction.id)
+        {
             return Err(Held::Until(Guard::NumberInCall, plus(now, CALL_LOOK_AGAIN)));
         }
         let limit = facts.queue.rules().calls_per_number_per_day as usize;
@@ -188,13 +197,22 @@ fn clock(callback: &Callback, facts: &Facts<'_>, now: Timestamp) -> Result<(), H
     };
     let state = hours.state(now);
     if !state.open {
-        let guard = if state.holiday { Guard::Holiday } else { Guard::Closed };
+        let guard = if state.holiday {
+            Guard::Holiday
+        } else {
+            Guard::Closed
+        };
         let until = hours.next_open(now).unwrap_or_else(|| plus(now, DAY));
         return Err(Held::Until(guard, until));
     }
     if !matches!(callback.contact(), Contact::Email(_)) {
         let zones = customer_zones(callback, facts);
-        if let Err(until) = permitted_at(now, &zones, &facts.queue.rules().customer_hours, callback.any_hour) {
+        if let Err(until) = permitted_at(
+            now,
+            &zones,
+            &facts.queue.rules().customer_hours,
+            callback.any_hour,
+        ) {
             return Err(Held::Until(Guard::CustomersNight, until.or(plus(now, DAY))));
         }
     }
@@ -203,13 +221,19 @@ fn clock(callback: &Callback, facts: &Facts<'_>, now: Timestamp) -> Result<(), H
 
 /// The zones the customer may be in: the stated one wins; else all that the number allows; else the queue's.
 pub fn customer_zones(callback: &Callback, facts: &Facts<'_>) -> Vec<TimeZone> {
-    let stated = callback.time_zone.as_deref().or(facts.customer.time_zone.as_deref());
+    let stated = callback
+        .time_zone
+        .as_deref()
+        .or(facts.customer.time_zone.as_deref());
     if let Some(zone) = stated.and_then(|name| TimeZone::get(name).ok()) {
         return vec![zone];
     }
     let mut found = Vec::new();
     if let Contact::Phone(number) = callback.contact() {
-        found = zones::zones_of(number).iter().filter_map(|name| TimeZone::get(name).ok()).collect();
+        found = zones::zones_of(number)
+            .iter()
+            .filter_map(|name| TimeZone::get(name).ok())
+            .collect();
     }
     if found.is_empty() {
         found.extend(TimeZone::get(&facts.queue.rules().hours.time_zone).ok());

@@ -96,9 +96,13 @@ impl BodyKind {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [BodyKind::PlainText, BodyKind::StructuredText, BodyKind::BinaryContent]
-            .into_iter()
-            .find(|kind| kind.name() == text)
+        [
+            BodyKind::PlainText,
+            BodyKind::StructuredText,
+            BodyKind::BinaryContent,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == text)
     }
 }
 

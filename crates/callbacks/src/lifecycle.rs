@@ -23,7 +23,7 @@ use std::time::Duration;
 mod ending;
 mod intake;
 
-pub use intake::{accept, Accepted};
+pub use intake::{Accepted, accept};
 
 /// Everything that can be asked of a callback.
 #[derive(Clone, Debug)]
@@ -31,33 +31,93 @@ pub enum Command {
     /// The clock reached [`Callback::wakes_at`].
     Tick,
     /// A node takes it for a seat; with an offer if the agent is to be asked.
-    Assign { node: NodeId, lease: Duration, target: Target, offer: Option<OfferId> },
-    AcceptOffer { offer: OfferId, agent: AgentId },
-    DeclineOffer { offer: OfferId, agent: AgentId },
-    /// The claim's own node says that the agent did not answer the offer.
-    OfferTimedOut { fence: u64 },
+    Assign {
+        node: NodeId,
+        lease: Duration,
+        target: Target,
+        offer: Option<OfferId>,
+    },
+    AcceptOffer {
+        offer: OfferId,
+        agent: AgentId,
+    },
+    DeclineOffer {
+        offer: OfferId,
+        agent: AgentId,
+    },
+    /// The claim's own node says that the agent did not answer the offer, or took a letter and wrote nothing.
+    OfferTimedOut {
+        fence: u64,
+    },
     /// The claim's own node puts it back: no route, shutting down, or the agent wrote nothing in time.
-    Release { fence: u64, guard: Guard, until: Timestamp },
-    WriteReply { agent: AgentId, reply: Reply },
-    BeginAttempt { fence: u64, begin: Begin },
-    Progress { fence: u64, attempt: AttemptId, what: Progress },
-    Settle { fence: u64, attempt: AttemptId, outcome: Outcome },
+    Release {
+        fence: u64,
+        guard: Guard,
+        until: Timestamp,
+    },
+    WriteReply {
+        agent: AgentId,
+        reply: Reply,
+    },
+    BeginAttempt {
+        fence: u64,
+        begin: Begin,
+    },
+    Progress {
+        fence: u64,
+        attempt: AttemptId,
+        what: Progress,
+    },
+    Settle {
+        fence: u64,
+        attempt: AttemptId,
+        outcome: Outcome,
+    },
     /// Another run of a node takes over a claim that lapsed, to clean up behind it.
-    TakeOver { node: NodeId, lease: Duration },
+    TakeOver {
+        node: NodeId,
+        lease: Duration,
+    },
     /// After the clean-up: what was in the air is unknown.
-    Rescue { fence: u64, learned: Option<Outcome> },
+    Rescue {
+        fence: u64,
+        learned: Option<Outcome>,
+    },
     /// An agent (or an operator) says how it ended.
-    Dispose { disposition: Option<String>, result: Option<CallResult> },
-    Cancel { by: Canceller, reason: Option<String> },
-    Reschedule { start: Timestamp, end: Option<Timestamp> },
-    Snooze { until: Timestamp },
-    TransferToAgent { agent: AgentId },
-    TransferToQueue { queue: QueueId },
+    Dispose {
+        disposition: Option<String>,
+        result: Option<CallResult>,
+    },
+    Cancel {
+        by: Canceller,
+        reason: Option<String>,
+    },
+    Reschedule {
+        start: Timestamp,
+        end: Option<Timestamp>,
+    },
+    Snooze {
+        until: Timestamp,
+    },
+    TransferToAgent {
+        agent: AgentId,
+    },
+    TransferToQueue {
+        queue: QueueId,
+    },
     Change(Box<Changes>),
-    StoreBody { kind: BodyKind, info: BodyInfo },
-    Replace { by: InteractionId },
+    StoreBody {
+        kind: BodyKind,
+        info: BodyInfo,
+    },
+    Replace {
+        by: InteractionId,
+    },
     /// A fault no retry mends, such as a response type without any channel.
-    Fail { fence: u64, fault: String },
+    Fail {
+        fence: u64,
+        fault: String,
+    },
 }
 
 /// What is recorded of an attempt before anything leaves the house.
@@ -75,20 +135,48 @@ pub struct Begin {
 /// What happens while an attempt runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    Ringing { party: String },
-    Answered { party: String },
-    RouteFailed { party: String, route: String, code: Option<i32>, text: String },
-    Connected { route: Option<String> },
+    Ringing {
+        party: String,
+    },
+    Answered {
+        party: String,
+    },
+    RouteFailed {
+        party: String,
+        route: String,
+        code: Option<i32>,
+        text: String,
+    },
+    Connected {
+        route: Option<String>,
+    },
 }
 
 /// What a command does to the attempt's row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttemptChange {
     Begin(Box<Attempt>),
-    Connected { attempt: AttemptId, at: Timestamp, route: Option<String> },
-    End { attempt: AttemptId, at: Timestamp, outcome: Outcome, counted: bool },
+    /// The customer picked up, whether or not anybody could speak afterwards.
+    Answered {
+        attempt: AttemptId,
+        at: Timestamp,
+    },
+    Connected {
+        attempt: AttemptId,
+        at: Timestamp,
+        route: Option<String>,
+    },
+    End {
+        attempt: AttemptId,
+        at: Timestamp,
+        outcome: Outcome,
+        counted: bool,
+    },
     /// The agent knows better what answered.
-    Amend { attempt: AttemptId, result: CallResult },
+    Amend {
+        attempt: AttemptId,
+        result: CallResult,
+    },
 }
 
 /// A decision: the callback as it will be, and what is written beside it in the same transaction.
@@ -125,22 +213,48 @@ pub enum Refusal {
 }
 
 /// Carries out one command, or says why not. Pure: all it knows is in its arguments.
-pub fn step(callback: &Callback, command: Command, actor: &Actor, facts: &Facts<'_>, now: Timestamp) -> Result<Step, Refusal> {
+pub fn step(
+    callback: &Callback,
+    command: Command,
+    actor: &Actor,
+    facts: &Facts<'_>,
+    now: Timestamp,
+) -> Result<Step, Refusal> {
     let mut work = Work::new(callback, actor, facts, now);
     match command {
         Command::Tick => work.tick()?,
-        Command::Assign { node, lease, target, offer } => work.assign(node, lease, target, offer)?,
+        Command::Assign {
+            node,
+            lease,
+            target,
+            offer,
+        } => work.assign(node, lease, target, offer)?,
         Command::AcceptOffer { offer, agent } => work.accept_offer(offer, agent)?,
         Command::DeclineOffer { offer, agent } => work.decline_offer(offer, agent)?,
         Command::OfferTimedOut { fence } => work.offer_timed_out(fence)?,
-        Command::Release { fence, guard, until } => work.release(fence, guard, until)?,
+        Command::Release {
+            fence,
+            guard,
+            until,
+        } => work.release(fence, guard, until)?,
         Command::WriteReply { agent, reply } => work.write_reply(agent, reply)?,
         Command::BeginAttempt { fence, begin } => work.begin_attempt(fence, begin)?,
-        Command::Progress { fence, attempt, what } => work.progress(fence, attempt, what)?,
-        Command::Settle { fence, attempt, outcome } => work.settle(fence, attempt, outcome)?,
+        Command::Progress {
+            fence,
+            attempt,
+            what,
+        } => work.progress(fence, attempt, what)?,
+        Command::Settle {
+            fence,
+            attempt,
+            outcome,
+        } => work.settle(fence, attempt, outcome)?,
         Command::TakeOver { node, lease } => work.take_over(node, lease)?,
         Command::Rescue { fence, learned } => work.rescue(fence, learned)?,
-        Command::Dispose { disposition, result } => work.dispose(disposition, result)?,
+        Command::Dispose {
+            disposition,
+            result,
+        } => work.dispose(disposition, result)?,
         Command::Cancel { by, reason } => work.cancel(by, reason)?,
         Command::Reschedule { start, end } => work.reschedule(start, end)?,
         Command::Snooze { until } => work.snooze(until)?,
@@ -186,7 +300,12 @@ impl<'a> Work<'a> {
             self.after.held = None;
             self.after.stop = None;
         }
-        Step { after: self.after, events: self.events, attempt: self.attempt, away: self.away }
+        Step {
+            after: self.after,
+            events: self.events,
+            attempt: self.attempt,
+            away: self.away,
+        }
     }
 
     fn note(&mut self, kind: EventKind) -> &mut NewEvent {
@@ -203,7 +322,9 @@ impl<'a> Work<'a> {
     }
 
     fn not_now<T>(&self) -> Result<T, Refusal> {
-        Err(Refusal::NotNow { state: self.before.state.name() })
+        Err(Refusal::NotNow {
+            state: self.before.state.name(),
+        })
     }
 
     /// Checks the fencing number: only the newest claim may act.
@@ -278,11 +399,21 @@ impl<'a> Work<'a> {
                     Some(held) if !first => held.since,
                     Some(_) | None => self.now,
                 };
-                self.after.held = Some(HeldBack { guard, since, until: Some(until) });
-                self.after.state = State::Scheduled { due: until, reason: DueReason::Held(guard) };
+                self.after.held = Some(HeldBack {
+                    guard,
+                    since,
+                    until: Some(until),
+                });
+                self.after.state = State::Scheduled {
+                    due: until,
+                    reason: DueReason::Held(guard),
+                };
                 // The same guard asked again every minute is one hold, not a thousand events.
                 if first {
-                    self.say(EventKind::Held, json!({ "guard": guard.name(), "until": wire_time::write(until) }));
+                    self.say(
+                        EventKind::Held,
+                        json!({ "guard": guard.name(), "until": wire_time::write(until) }),
+                    );
                 }
             }
         }
@@ -290,7 +421,13 @@ impl<'a> Work<'a> {
 
     // ── claims and offers ────────────────────────────────────────────────────────────────────────
 
-    fn assign(&mut self, node: NodeId, lease: Duration, target: Target, offer: Option<OfferId>) -> Result<(), Refusal> {
+    fn assign(
+        &mut self,
+        node: NodeId,
+        lease: Duration,
+        target: Target,
+        offer: Option<OfferId>,
+    ) -> Result<(), Refusal> {
         let since = match &self.before.state {
             State::Queued { since } | State::Transferred { since, .. } => *since,
             State::Received
@@ -313,12 +450,22 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         self.after.fence += 1;
-        let claim = Claim { node, until: plus(self.now, lease), fence: self.after.fence };
+        let claim = Claim {
+            node,
+            until: plus(self.now, lease),
+            fence: self.after.fence,
+        };
         let agent = target.agent();
         match (offer, agent) {
             (Some(offer), Some(agent)) => {
                 let until = plus(self.now, self.facts.queue.rules().offer.as_duration());
-                self.after.state = State::Offered { claim, offer, agent, until, since };
+                self.after.state = State::Offered {
+                    claim,
+                    offer,
+                    agent,
+                    until,
+                    since,
+                };
                 let may_have_reached = self.after.may_have_reached;
                 self.say(
                     EventKind::Offered,
@@ -327,7 +474,11 @@ impl<'a> Work<'a> {
                 );
             }
             (None | Some(_), _) => {
-                self.after.state = State::Assigned { claim, target: target.clone(), since };
+                self.after.state = State::Assigned {
+                    claim,
+                    target: target.clone(),
+                    since,
+                };
                 self.say(EventKind::Assigned, describe_target(&target));
             }
         }
@@ -335,39 +486,96 @@ impl<'a> Work<'a> {
     }
 
     fn accept_offer(&mut self, offer: OfferId, agent: AgentId) -> Result<(), Refusal> {
-        let State::Offered { claim, offer: open, agent: asked, until, since } = self.before.state.clone() else {
+        let State::Offered {
+            claim,
+            offer: open,
+            agent: asked,
+            until,
+            since,
+        } = self.before.state.clone()
+        else {
             return Err(Refusal::OfferGone);
         };
         if open != offer || asked != agent || self.now >= until {
             return Err(Refusal::OfferGone);
         }
-        self.after.state = State::Assigned { claim, target: Target::Agent(agent), since };
-        self.say(EventKind::OfferAccepted, json!({ "agent": agent.0, "offer": offer.to_string() }));
+        self.after.state = State::Assigned {
+            claim,
+            target: Target::Agent(agent),
+            since,
+        };
+        self.say(
+            EventKind::OfferAccepted,
+            json!({ "agent": agent.0, "offer": offer.to_string() }),
+        );
         Ok(())
     }
 
     fn decline_offer(&mut self, offer: OfferId, agent: AgentId) -> Result<(), Refusal> {
-        let State::Offered { offer: open, agent: asked, since, .. } = self.before.state.clone() else {
+        let State::Offered {
+            offer: open,
+            agent: asked,
+            since,
+            ..
+        } = self.before.state.clone()
+        else {
             return Err(Refusal::OfferGone);
         };
         if open != offer || asked != agent {
             return Err(Refusal::OfferGone);
         }
         // callback_status 6 is passed through: the event is the only trace of it that lasts.
-        self.say(EventKind::OfferDeclined, json!({ "agent": agent.0, "offer": offer.to_string(), "callback_status": 6 }));
+        self.say(
+            EventKind::OfferDeclined,
+            json!({ "agent": agent.0, "offer": offer.to_string(), "callback_status": 6 }),
+        );
         self.pass_on(agent, since);
         Ok(())
     }
 
     fn offer_timed_out(&mut self, fence: u64) -> Result<(), Refusal> {
         self.fenced(fence)?;
-        let State::Offered { offer, agent, until, since, .. } = self.before.state.clone() else {
-            return self.not_now();
+        let (agent, since, detail) = match &self.before.state {
+            State::Offered {
+                offer,
+                agent,
+                until,
+                since,
+                ..
+            } if self.now >= *until => (
+                *agent,
+                *since,
+                json!({ "agent": agent.0, "offer": offer.to_string() }),
+            ),
+            // Without a pass the same agent would be given the same letter again at once, and nothing
+            // behind it would ever be served.
+            State::Assigned {
+                target: Target::Agent(agent),
+                since,
+                ..
+            } if matches!(self.before.contact(), Contact::Email(_))
+                && self.before.reply.is_none() =>
+            {
+                (*agent, *since, json!({ "agent": agent.0, "taken": true }))
+            }
+            State::Received
+            | State::Scheduled { .. }
+            | State::Queued { .. }
+            | State::Transferred { .. }
+            | State::Offered { .. }
+            | State::Assigned { .. }
+            | State::Dialling { .. }
+            | State::Talking { .. }
+            | State::WrapUp { .. }
+            | State::Done { .. }
+            | State::Cancelled { .. }
+            | State::Exhausted { .. }
+            | State::Refused { .. }
+            | State::Failed { .. }
+            | State::Replaced { .. }
+            | State::Expired => return self.not_now(),
         };
-        if self.now < until {
-            return self.not_now();
-        }
-        self.say(EventKind::OfferTimedOut, json!({ "agent": agent.0, "offer": offer.to_string() }));
+        self.say(EventKind::OfferTimedOut, detail);
         self.away = Some(agent);
         self.pass_on(agent, since);
         Ok(())
@@ -378,7 +586,10 @@ impl<'a> Work<'a> {
         self.forget_passes();
         self.after.passed_by.retain(|passed| passed.agent != agent);
         if self.after.passed_by.len() < 64 {
-            self.after.passed_by.push(Passed { agent, at: self.now });
+            self.after.passed_by.push(Passed {
+                agent,
+                at: self.now,
+            });
         }
         self.queue_up(since);
     }
@@ -419,7 +630,11 @@ impl<'a> Work<'a> {
     }
 
     fn write_reply(&mut self, agent: AgentId, reply: Reply) -> Result<(), Refusal> {
-        let State::Assigned { target: Target::Agent(holder), .. } = &self.before.state else {
+        let State::Assigned {
+            target: Target::Agent(holder),
+            ..
+        } = &self.before.state
+        else {
             return self.not_now();
         };
         if *holder != agent || !matches!(self.before.contact(), Contact::Email(_)) {
@@ -427,7 +642,10 @@ impl<'a> Work<'a> {
         }
         let bytes = reply.text.len();
         self.after.reply = Some(reply);
-        self.say(EventKind::ReplyWritten, json!({ "agent": agent.0, "text_bytes": bytes }));
+        self.say(
+            EventKind::ReplyWritten,
+            json!({ "agent": agent.0, "text_bytes": bytes }),
+        );
         Ok(())
     }
 
@@ -453,7 +671,13 @@ impl<'a> Work<'a> {
         self.after.dn = begin.dn.clone();
         self.after.location = begin.location.clone();
         self.after.server = Some(begin.server.clone());
-        self.after.state = State::Dialling { claim, attempt: begin.attempt, number, target: target.clone(), since };
+        self.after.state = State::Dialling {
+            claim,
+            attempt: begin.attempt,
+            number,
+            target: target.clone(),
+            since,
+        };
         let contact = self.after.contact().expose().to_owned();
         let masked = self.after.contact().to_string();
         let event = self.note(EventKind::AttemptBegun);
@@ -488,12 +712,20 @@ impl<'a> Work<'a> {
     fn progress(&mut self, fence: u64, attempt: AttemptId, what: Progress) -> Result<(), Refusal> {
         let claim = self.fenced(fence)?;
         let (number, target, since) = match self.before.state.clone() {
-            State::Dialling { attempt: live, number, target, since, .. }
-            | State::Talking { attempt: live, number, target, since, .. }
-                if live == attempt =>
-            {
-                (number, target, since)
+            State::Dialling {
+                attempt: live,
+                number,
+                target,
+                since,
+                ..
             }
+            | State::Talking {
+                attempt: live,
+                number,
+                target,
+                since,
+                ..
+            } if live == attempt => (number, target, since),
             State::Received
             | State::Scheduled { .. }
             | State::Queued { .. }
@@ -514,7 +746,14 @@ impl<'a> Work<'a> {
         let id = attempt.to_string();
         match what {
             Progress::Ringing { party } => self.say(EventKind::Ringing, json!({ "attempt": id, "party": party })),
-            Progress::Answered { party } => self.say(EventKind::Answered, json!({ "attempt": id, "party": party })),
+            Progress::Answered { party } => {
+                // Picking up is what a call costs the customer: it stands in the attempt even if the two
+                // are never joined, so that the limit of calls to a number sees it.
+                if party == CUSTOMER {
+                    self.attempt = Some(AttemptChange::Answered { attempt, at: self.now });
+                }
+                self.say(EventKind::Answered, json!({ "attempt": id, "party": party }));
+            }
             Progress::RouteFailed { party, route, code, text } => self.say(
                 EventKind::RouteFailed,
                 json!({ "attempt": id, "party": party, "route": route, "code": code, "text": text }),
@@ -531,12 +770,18 @@ impl<'a> Work<'a> {
     fn settle(&mut self, fence: u64, attempt: AttemptId, outcome: Outcome) -> Result<(), Refusal> {
         self.fenced(fence)?;
         let (number, target) = match self.before.state.clone() {
-            State::Dialling { attempt: live, number, target, .. }
-            | State::Talking { attempt: live, number, target, .. }
-                if live == attempt =>
-            {
-                (number, target)
+            State::Dialling {
+                attempt: live,
+                number,
+                target,
+                ..
             }
+            | State::Talking {
+                attempt: live,
+                number,
+                target,
+                ..
+            } if live == attempt => (number, target),
             State::Received
             | State::Scheduled { .. }
             | State::Queued { .. }
@@ -566,10 +811,16 @@ impl<'a> Work<'a> {
             }),
         );
         let result = outcome.result;
-        self.attempt = Some(AttemptChange::End { attempt, at: self.now, outcome, counted });
+        self.attempt = Some(AttemptChange::End {
+            attempt,
+            at: self.now,
+            outcome,
+            counted,
+        });
         self.after.last_result = Some(result);
-        self.after.may_have_reached = verdict == Verdict::Unknown;
         if counted {
+            // A fault of ours says nothing about the customer, so it does not unsay an earlier doubt.
+            self.after.may_have_reached = verdict == Verdict::Unknown;
             self.after.attempts += 1;
             if verdict != Verdict::Reached {
                 self.count_failure();
@@ -596,8 +847,15 @@ impl<'a> Work<'a> {
                 match target.agent() {
                     Some(agent) if !wrap_up.is_zero() => {
                         let until = plus(self.now, wrap_up);
-                        self.after.state = State::WrapUp { agent, until, attempt };
-                        self.say(EventKind::WrapUp, json!({ "agent": agent.0, "until": wire_time::write(until) }));
+                        self.after.state = State::WrapUp {
+                            agent,
+                            until,
+                            attempt,
+                        };
+                        self.say(
+                            EventKind::WrapUp,
+                            json!({ "agent": agent.0, "until": wire_time::write(until) }),
+                        );
                     }
                     Some(_) | None => self.end_done(None),
                 }
@@ -609,7 +867,10 @@ impl<'a> Work<'a> {
                 self.after.tries = Default::default();
                 let step = self.after.current + 1;
                 let kind = self.after.response_type().as_str();
-                self.say(EventKind::ContactChanged, json!({ "contact": step, "response_type": kind }));
+                self.say(
+                    EventKind::ContactChanged,
+                    json!({ "contact": step, "response_type": kind }),
+                );
                 self.retry_at(at);
             }
             Next::Requeue => {
@@ -653,20 +914,32 @@ impl<'a> Work<'a> {
     fn retry_at(&mut self, at: Timestamp) {
         let due = self.after.window.end.map_or(at, |end| end.min(at));
         let due = wire_time::truncate(due);
-        self.after.state = State::Scheduled { due, reason: DueReason::Retry };
-        self.say(EventKind::RetryScheduled, json!({ "due": wire_time::write(due) }));
+        self.after.state = State::Scheduled {
+            due,
+            reason: DueReason::Retry,
+        };
+        self.say(
+            EventKind::RetryScheduled,
+            json!({ "due": wire_time::write(due) }),
+        );
     }
 
     // ── after a crash ────────────────────────────────────────────────────────────────────────────
 
     fn take_over(&mut self, node: NodeId, lease: Duration) -> Result<(), Refusal> {
-        let Some(held) = self.before.state.claim() else { return self.not_now() };
+        let Some(held) = self.before.state.claim() else {
+            return self.not_now();
+        };
         let same_house = held.node.name == node.name && held.node.boot != node.boot;
         if self.now < held.until && !same_house {
             return Err(Refusal::Fenced);
         }
         self.after.fence += 1;
-        let claim = Claim { node, until: plus(self.now, lease), fence: self.after.fence };
+        let claim = Claim {
+            node,
+            until: plus(self.now, lease),
+            fence: self.after.fence,
+        };
         match self.before.state.with_claim(claim) {
             Some(state) => self.after.state = state,
             None => return self.not_now(),
@@ -684,13 +957,19 @@ impl<'a> Work<'a> {
             }
             State::Assigned { since, .. } => {
                 self.say(EventKind::Rescued, json!({ "in": "assigned" }));
-                if self.before.stop.is_some() { self.end_stopped() } else { self.queue_up(since) }
+                if self.before.stop.is_some() {
+                    self.end_stopped()
+                } else {
+                    self.queue_up(since)
+                }
                 Ok(())
             }
             State::Dialling { attempt, .. } | State::Talking { attempt, .. } => {
                 let name = self.before.state.name();
                 self.say(EventKind::Rescued, json!({ "in": name }));
-                let outcome = learned.unwrap_or_else(|| Outcome::unknown("the server stopped while the call was in the air"));
+                let outcome = learned.unwrap_or_else(|| {
+                    Outcome::unknown("the server stopped while the call was in the air")
+                });
                 self.settle(fence, attempt, outcome)
             }
             State::Received
@@ -733,6 +1012,8 @@ impl<'a> Work<'a> {
     }
 }
 
+/// The far party's name in what channels report.
+const CUSTOMER: &str = "customer";
 const AGAIN_AFTER_DN_FAULT: Duration = Duration::from_secs(30);
 
 fn describe_target(target: &Target) -> Value {

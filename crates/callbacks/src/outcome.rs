@@ -132,7 +132,11 @@ pub struct PlatformCode {
 impl PlatformCode {
     pub fn new(scheme: &str, code: Option<i32>, text: &str) -> Self {
         let text = text.chars().filter(|c| !c.is_control()).take(200).collect();
-        PlatformCode { scheme: scheme.to_owned(), code, text }
+        PlatformCode {
+            scheme: scheme.to_owned(),
+            code,
+            text,
+        }
     }
 }
 
@@ -150,12 +154,22 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn new(result: CallResult, verdict: Verdict, platform: PlatformCode) -> Self {
-        Outcome { result, verdict, platform, talk_ms: None, route: None }
+        Outcome {
+            result,
+            verdict,
+            platform,
+            talk_ms: None,
+            route: None,
+        }
     }
 
     /// After a crash in mid-call, when the peer cannot be asked.
     pub fn unknown(why: &str) -> Self {
-        Outcome::new(CallResult::UNKNOWN, Verdict::Unknown, PlatformCode::new("ringback", None, why))
+        Outcome::new(
+            CallResult::UNKNOWN,
+            Verdict::Unknown,
+            PlatformCode::new("ringback", None, why),
+        )
     }
 }
 
@@ -168,7 +182,10 @@ mod tests {
         let table: &[(&[i32], Verdict)] = &[
             (&[0, 33], Verdict::Reached),
             (&[6], Verdict::Busy),
-            (&[10, 15, 16, 18, 35, 36, 37, 38, 41, 42, 43, 44, 45], Verdict::RouteFault),
+            (
+                &[10, 15, 16, 18, 35, 36, 37, 38, 41, 42, 43, 44, 45],
+                Verdict::RouteFault,
+            ),
             (&[7, 21, 26, 27, 32], Verdict::NoAnswer),
             (&[9, 17, 39], Verdict::Machine),
             (&[11, 12, 13, 34, 40, 53], Verdict::Invalid),

@@ -21,7 +21,11 @@ impl Problems {
 
     pub fn add(&mut self, field: impl Into<String>, code: &'static str, detail: impl Into<String>) {
         if self.0.len() < Self::MAX {
-            self.0.push(FieldProblem { field: field.into(), code, detail: detail.into() });
+            self.0.push(FieldProblem {
+                field: field.into(),
+                code,
+                detail: detail.into(),
+            });
         }
     }
 

@@ -101,7 +101,11 @@ pub enum Delivery {
     #[default]
     Agents,
     /// A queue or extension of the PBX; Ringback paces by `max_concurrent`.
-    Dn { dn: String, location: String, max_concurrent: u32 },
+    Dn {
+        dn: String,
+        location: String,
+        max_concurrent: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -236,17 +240,38 @@ impl QueueRules {
             problems.add("name", "length", "must have 1 to 200 characters");
         }
         if let Err(error) = Hours::new(&self.hours, now) {
-            problems.add(format!("hours.{}", error.field()), "hours", error.to_string());
+            problems.add(
+                format!("hours.{}", error.field()),
+                "hours",
+                error.to_string(),
+            );
         }
-        if let Delivery::Dn { dn, location, max_concurrent } = &self.delivery {
+        if let Delivery::Dn {
+            dn,
+            location,
+            max_concurrent,
+        } = &self.delivery
+        {
             if !is_dn(dn) {
-                problems.add("delivery.dn", "dn", "must be an extension, a user name or a SIP URI without spaces");
+                problems.add(
+                    "delivery.dn",
+                    "dn",
+                    "must be an extension, a user name or a SIP URI without spaces",
+                );
             }
             if location.is_empty() || location.len() > 100 {
-                problems.add("delivery.location", "length", "must name the route (switch) the DN belongs to");
+                problems.add(
+                    "delivery.location",
+                    "length",
+                    "must name the route (switch) the DN belongs to",
+                );
             }
             if !(1..=10_000).contains(max_concurrent) {
-                problems.add("delivery.max_concurrent", "range", "must be between 1 and 10000");
+                problems.add(
+                    "delivery.max_concurrent",
+                    "range",
+                    "must be between 1 and 10000",
+                );
             }
         }
         for (field, span, low, high) in [
@@ -260,21 +285,42 @@ impl QueueRules {
             ("default_window", self.default_window, 1, 366 * 24 * 3600),
         ] {
             if !(low..=high).contains(&span.as_secs()) {
-                problems.add(field, "range", format!("must be between {low} and {high} seconds"));
+                problems.add(
+                    field,
+                    "range",
+                    format!("must be between {low} and {high} seconds"),
+                );
             }
         }
         if let Err(error) = self.retry.check() {
             problems.add("retry", "retry", error.to_string());
         }
         if !(1..=100).contains(&self.calls_per_number_per_day) {
-            problems.add("calls_per_number_per_day", "range", "must be between 1 and 100");
+            problems.add(
+                "calls_per_number_per_day",
+                "range",
+                "must be between 1 and 100",
+            );
         }
         for (index, rule) in self.categories.iter().enumerate() {
             if rule.category.is_empty() || rule.category.len() > 64 {
-                problems.add(format!("categories[{index}].category"), "length", "must have 1 to 64 characters");
+                problems.add(
+                    format!("categories[{index}].category"),
+                    "length",
+                    "must have 1 to 64 characters",
+                );
             }
-            if rule.keywords.is_empty() || rule.keywords.iter().any(|k| k.trim().is_empty() || k.len() > 100) {
-                problems.add(format!("categories[{index}].keywords"), "keywords", "must hold words of 1 to 100 characters");
+            if rule.keywords.is_empty()
+                || rule
+                    .keywords
+                    .iter()
+                    .any(|k| k.trim().is_empty() || k.len() > 100)
+            {
+                problems.add(
+                    format!("categories[{index}].keywords"),
+                    "keywords",
+                    "must hold words of 1 to 100 characters",
+                );
             }
         }
         if self.categories.len() > 100 {
@@ -286,15 +332,32 @@ impl QueueRules {
             ("routes.email", &self.routes.email),
         ] {
             if routes.len() > 16 || routes.iter().any(|r| r.is_empty() || r.len() > 100) {
-                problems.add(field, "length", "at most 16 routes, each with a name of 1 to 100 characters");
+                problems.add(
+                    field,
+                    "length",
+                    "at most 16 routes, each with a name of 1 to 100 characters",
+                );
             }
         }
         if let Some(template) = &self.email.template {
-            if template.subject.is_empty() || template.subject.chars().any(char::is_control) || template.subject.len() > 500 {
-                problems.add("email.template.subject", "subject", "must be one line of 1 to 500 characters");
+            if template.subject.is_empty()
+                || template.subject.chars().any(char::is_control)
+                || template.subject.len() > 500
+            {
+                problems.add(
+                    "email.template.subject",
+                    "subject",
+                    "must be one line of 1 to 500 characters",
+                );
             }
-            if template.text.len() > 100_000 || template.html.as_ref().is_some_and(|h| h.len() > 500_000) {
-                problems.add("email.template", "length", "text at most 100000 bytes, html at most 500000");
+            if template.text.len() > 100_000
+                || template.html.as_ref().is_some_and(|h| h.len() > 500_000)
+            {
+                problems.add(
+                    "email.template",
+                    "length",
+                    "text at most 100000 bytes, html at most 500000",
+                );
             }
         }
         problems.into_result()
@@ -305,7 +368,11 @@ impl QueueRules {
         let words = format!("{}\n{}", subject.unwrap_or(""), text.unwrap_or("")).to_lowercase();
         self.categories
             .iter()
-            .find(|rule| rule.keywords.iter().any(|keyword| words.contains(&keyword.to_lowercase())))
+            .find(|rule| {
+                rule.keywords
+                    .iter()
+                    .any(|keyword| words.contains(&keyword.to_lowercase()))
+            })
             .map(|rule| rule.category.clone())
     }
 }
@@ -314,5 +381,7 @@ impl QueueRules {
 pub fn is_dn(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 255
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.@:;=*#[]".contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-_.@:;=*#[]".contains(c))
 }

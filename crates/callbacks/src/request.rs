@@ -77,7 +77,11 @@ pub fn queue_of(request: &Map<String, Value>) -> Result<Option<QueueId>, Problem
     match request.get("queue") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => QueueId::parse(text).map(Some).map_err(|_| {
-            Problems::one("queue", "queue", "must be a queue id: lower-case letters, digits, '-' and '_', at most 64")
+            Problems::one(
+                "queue",
+                "queue",
+                "must be a queue id: lower-case letters, digits, '-' and '_', at most 64",
+            )
         }),
         Some(_) => Err(Problems::one("queue", "type", "must be a string")),
     }
@@ -116,16 +120,21 @@ pub fn parse_new(
         window,
         contacts: contacts.unwrap_or_default(),
         customer: f.parsed("customer_id", |text| {
-            CustomerId::parse(text).map_err(|_| "must have 1 to 16 letters, digits, '-', '_' or '.'")
+            CustomerId::parse(text)
+                .map_err(|_| "must have 1 to 16 letters, digits, '-', '_' or '.'")
         }),
         customer_name: f.line("customer_name", 200),
         time_zone: f.time_zone("time_zone"),
         any_hour: f.boolean("any_hour").unwrap_or(false),
         priority: f.integer("priority", 0, 100).map_or(50, |n| n as u8),
-        callback_type: f.integer("callback_type", 0, i64::from(i32::MAX)).map(|n| n as i32),
+        callback_type: f
+            .integer("callback_type", 0, i64::from(i32::MAX))
+            .map(|n| n as i32),
         kind: f.line("type", 64).unwrap_or_else(|| "Inbound".to_owned()),
         sub_type: f.line("sub_type", 64),
-        media_type: f.line("media_type", 64).unwrap_or_else(|| "callback".to_owned()),
+        media_type: f
+            .line("media_type", 64)
+            .unwrap_or_else(|| "callback".to_owned()),
         parent: f.id("parent_id"),
         thread: f.line("thread_id", 128),
         external_id: f.line("external_id", 256),
@@ -204,22 +213,48 @@ impl Changes {
 }
 
 /// Reads a PATCH (a JSON merge patch of the resource).
-pub fn parse_changes(request: &Map<String, Value>, rules: &QueueRules) -> Result<Changes, Problems> {
+pub fn parse_changes(
+    request: &Map<String, Value>,
+    rules: &QueueRules,
+) -> Result<Changes, Problems> {
     let mut f = Fields::new(request);
     f.refuse_server_set();
-    for field in ["queue", "customer_id", "customer_name", "parent_id", "replaces"] {
+    for field in [
+        "queue",
+        "customer_id",
+        "customer_name",
+        "parent_id",
+        "replaces",
+    ] {
         if f.take(field).is_some() {
             f.problem(field, "fixed", "cannot be changed once the callback exists");
         }
     }
-    for field in ["text", "structured_text", "structured_text_mime", "binary_content", "binary_content_mime", "binary_content_size"] {
+    for field in [
+        "text",
+        "structured_text",
+        "structured_text_mime",
+        "binary_content",
+        "binary_content_mime",
+        "binary_content_size",
+    ] {
         if f.take(field).is_some() {
-            f.problem(field, "fixed", "bodies are changed by PUT at their own URLs");
+            f.problem(
+                field,
+                "fixed",
+                "bodies are changed by PUT at their own URLs",
+            );
         }
     }
-    let names_contact = ["contacts", "customer_number", "desired_response_type"].iter().any(|name| f.has(name));
+    let names_contact = ["contacts", "customer_number", "desired_response_type"]
+        .iter()
+        .any(|name| f.has(name));
     let changes = Changes {
-        contacts: if names_contact { f.contacts(rules) } else { None },
+        contacts: if names_contact {
+            f.contacts(rules)
+        } else {
+            None
+        },
         start: f.patch_time("start_time", false).flatten(),
         end: f.patch_time("end_time", true),
         time_zone: f.nullable("time_zone", Fields::time_zone),
@@ -234,7 +269,9 @@ pub fn parse_changes(request: &Map<String, Value>, rules: &QueueRules) -> Result
         thread: f.nullable("thread_id", |f, name| f.line(name, 128)),
         external_id: f.nullable("external_id", |f, name| f.line(name, 256)),
         owner: f.nullable("owner_id", |f, name| f.integer(name, 0, i64::MAX)),
-        timeshift: f.nullable("timeshift", |f, name| f.integer(name, -26 * 60, 26 * 60).map(|n| n as i32)),
+        timeshift: f.nullable("timeshift", |f, name| {
+            f.integer(name, -26 * 60, 26 * 60).map(|n| n as i32)
+        }),
         category: f.nullable("category_id", |f, name| f.line(name, 64)),
         allow_children: f.boolean("allow_children"),
         subject: f.nullable("subject", |f, name| f.line(name, 1000)),
@@ -246,5 +283,10 @@ pub fn parse_changes(request: &Map<String, Value>, rules: &QueueRules) -> Result
 
 /// A single contact, as the first step of a plan; used by command lines and tests.
 pub fn contact_step(response_type: ResponseType, contact: Contact) -> ContactStep {
-    ContactStep { response_type, contact, after_failures: None, failures: 0 }
+    ContactStep {
+        response_type,
+        contact,
+        after_failures: None,
+        failures: 0,
+    }
 }

@@ -140,8 +140,22 @@ pub enum State {
 impl State {
     /// Names as they stand in the database's CHECK and in events.
     pub const NAMES: [&'static str; 16] = [
-        "received", "scheduled", "queued", "transferred", "offered", "assigned", "dialling", "talking", "wrap_up",
-        "done", "cancelled", "exhausted", "refused", "failed", "replaced", "expired",
+        "received",
+        "scheduled",
+        "queued",
+        "transferred",
+        "offered",
+        "assigned",
+        "dialling",
+        "talking",
+        "wrap_up",
+        "done",
+        "cancelled",
+        "exhausted",
+        "refused",
+        "failed",
+        "replaced",
+        "expired",
     ];
 
     pub fn name(&self) -> &'static str {
@@ -258,9 +272,9 @@ impl State {
     pub fn engages(&self) -> Option<AgentId> {
         match self {
             State::Offered { agent, .. } | State::WrapUp { agent, .. } => Some(*agent),
-            State::Assigned { target, .. } | State::Dialling { target, .. } | State::Talking { target, .. } => {
-                target.agent()
-            }
+            State::Assigned { target, .. }
+            | State::Dialling { target, .. }
+            | State::Talking { target, .. } => target.agent(),
             State::Received
             | State::Scheduled { .. }
             | State::Queued { .. }

@@ -86,7 +86,9 @@ pub fn plus(at: Timestamp, span: std::time::Duration) -> Timestamp {
 
 /// Rounds up to whole seconds, for `Retry-After` headers; nought when `then` has passed.
 pub fn seconds_until(now: Timestamp, then: Timestamp) -> u64 {
-    u64::try_from(then.as_millisecond() - now.as_millisecond()).unwrap_or(0).div_ceil(1000)
+    u64::try_from(then.as_millisecond() - now.as_millisecond())
+        .unwrap_or(0)
+        .div_ceil(1000)
 }
 
 #[cfg(test)]
@@ -98,8 +100,14 @@ mod tests {
         let table = [
             ("2026-03-09T14:05:00Z", Some("2026-03-09T14:05:00.000Z")),
             ("2026-03-09T14:05:00.1Z", Some("2026-03-09T14:05:00.100Z")),
-            ("2026-03-09T14:05:00.123456789Z", Some("2026-03-09T14:05:00.123Z")),
-            ("2026-03-09T06:05:00-08:00", Some("2026-03-09T14:05:00.000Z")),
+            (
+                "2026-03-09T14:05:00.123456789Z",
+                Some("2026-03-09T14:05:00.123Z"),
+            ),
+            (
+                "2026-03-09T06:05:00-08:00",
+                Some("2026-03-09T14:05:00.000Z"),
+            ),
             ("2026-03-09t14:05:00z", Some("2026-03-09T14:05:00.000Z")),
             ("2026-03-09 14:05:00Z", Some("2026-03-09T14:05:00.000Z")),
             ("2026-03-09T14:05:00", None),

@@ -86,7 +86,9 @@ fn command(world: &World, wish: Wish, fresh: u128) -> Option<Command> {
         },
         Wish::Accept => Command::AcceptOffer { offer, agent },
         Wish::Decline => Command::DeclineOffer { offer, agent },
-        Wish::TimeOut { right } => Command::OfferTimedOut { fence: fence(right) },
+        Wish::TimeOut { right } => Command::OfferTimedOut {
+            fence: fence(right),
+        },
         Wish::Release { right, wait } => Command::Release {
             fence: fence(right),
             guard: Guard::Route,
@@ -104,25 +106,49 @@ fn command(world: &World, wish: Wish, fresh: u128) -> Option<Command> {
                 legs: json!(null),
             },
         },
-        Wish::Connected { right } => {
-            Command::Progress { fence: fence(right), attempt, what: Progress::Connected { route: None } }
-        }
+        Wish::Connected { right } => Command::Progress {
+            fence: fence(right),
+            attempt,
+            what: Progress::Connected { route: None },
+        },
         Wish::Settle { right, result } => Command::Settle {
             fence: fence(right),
             attempt,
-            outcome: Outcome::new(CallResult(result), CallResult(result).verdict(), PlatformCode::default()),
+            outcome: Outcome::new(
+                CallResult(result),
+                CallResult(result).verdict(),
+                PlatformCode::default(),
+            ),
         },
-        Wish::TakeOver => {
-            Command::TakeOver { node: NodeId { name: "two".into(), boot: Uuid::nil() }, lease: Duration::from_secs(30) }
-        }
-        Wish::Rescue { right } => Command::Rescue { fence: fence(right), learned: None },
-        Wish::Dispose { result } => Command::Dispose { disposition: None, result: result.map(CallResult) },
-        Wish::Cancel => Command::Cancel { by: Canceller::Customer, reason: None },
-        Wish::Reschedule { minutes } => {
-            Command::Reschedule { start: plus(world.now, Duration::from_secs(minutes * 60)), end: None }
-        }
-        Wish::Snooze { minutes } => Command::Snooze { until: plus(world.now, Duration::from_secs(minutes * 60)) },
-        Wish::Transfer { agent } => Command::TransferToAgent { agent: AgentId(agent) },
+        Wish::TakeOver => Command::TakeOver {
+            node: NodeId {
+                name: "two".into(),
+                boot: Uuid::nil(),
+            },
+            lease: Duration::from_secs(30),
+        },
+        Wish::Rescue { right } => Command::Rescue {
+            fence: fence(right),
+            learned: None,
+        },
+        Wish::Dispose { result } => Command::Dispose {
+            disposition: None,
+            result: result.map(CallResult),
+        },
+        Wish::Cancel => Command::Cancel {
+            by: Canceller::Customer,
+            reason: None,
+        },
+        Wish::Reschedule { minutes } => Command::Reschedule {
+            start: plus(world.now, Duration::from_secs(minutes * 60)),
+            end: None,
+        },
+        Wish::Snooze { minutes } => Command::Snooze {
+            until: plus(world.now, Duration::from_secs(minutes * 60)),
+        },
+        Wish::Transfer { agent } => Command::TransferToAgent {
+            agent: AgentId(agent),
+        },
         Wish::DoNotCall | Wish::Pause(_) => return None,
     })
 }
@@ -198,9 +224,21 @@ proptest! {
 fn chain(events: &mut Vec<Event>, world: &World, step: usize) {
     for new in &world.steps[step].events {
         let number = events.len() as u32 + 1;
-        let previous = events.last().map(|event| event.hash.clone()).unwrap_or_default();
+        let previous = events
+            .last()
+            .map(|event| event.hash.clone())
+            .unwrap_or_default();
         let actor = new.actor.describe();
-        let hash = chain_hash(&previous, id(1), number, world.now, new.kind, &actor, &new.detail, None);
+        let hash = chain_hash(
+            &previous,
+            id(1),
+            number,
+            world.now,
+            new.kind,
+            &actor,
+            &new.detail,
+            None,
+        );
         events.push(Event {
             seq: i64::from(number),
             tenant: TenantId::default(),

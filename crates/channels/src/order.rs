@@ -112,7 +112,11 @@ impl Receipt {
 
 impl std::fmt::Debug for Receipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Receipt(awaited)" } else { "Receipt" })
+        f.write_str(if self.0.is_some() {
+            "Receipt(awaited)"
+        } else {
+            "Receipt"
+        })
     }
 }
 

@@ -27,16 +27,29 @@ pub(crate) struct Carrier {
 
 /// Starts carrying a callback that this node has just claimed.
 pub fn spawn(parts: &Arc<Parts>, tasks: &TaskTracker, callback: Callback) {
-    let Some(claim) = callback.state.claim() else { return };
+    let Some(claim) = callback.state.claim() else {
+        return;
+    };
     let tenant = callback.interaction.tenant.clone();
     let id = callback.interaction.id;
     let changed = Arc::new(Notify::new());
     let lost = CancellationToken::new();
     let fence = claim.fence;
     let key = (tenant.clone(), id);
-    let held = Held { fence, changed: changed.clone(), lost: lost.clone() };
+    let held = Held {
+        fence,
+        changed: changed.clone(),
+        lost: lost.clone(),
+    };
     parts.held().insert(key.clone(), held);
-    let carrier = Carrier { parts: parts.clone(), tenant, id, fence, changed, lost };
+    let carrier = Carrier {
+        parts: parts.clone(),
+        tenant,
+        id,
+        fence,
+        changed,
+        lost,
+    };
     let parts = parts.clone();
     tasks.spawn(async move {
         // Dropped at the end however the task ends, a panic included: the claim then lapses and is rescued.
@@ -55,7 +68,10 @@ impl Drop for LetGo {
     fn drop(&mut self) {
         let mut held = self.parts.held();
         // A newer claim of the same callback may have taken the place already.
-        if held.get(&self.key).is_some_and(|held| held.fence == self.fence) {
+        if held
+            .get(&self.key)
+            .is_some_and(|held| held.fence == self.fence)
+        {
             held.remove(&self.key);
         }
     }
@@ -64,7 +80,12 @@ impl Drop for LetGo {
 impl Carrier {
     async fn carry(&self, mut callback: Callback) {
         loop {
-            if self.lost.is_cancelled() || callback.state.claim().is_none_or(|claim| claim.fence != self.fence) {
+            if self.lost.is_cancelled()
+                || callback
+                    .state
+                    .claim()
+                    .is_none_or(|claim| claim.fence != self.fence)
+            {
                 return;
             }
             let next = match &callback.state {
@@ -106,14 +127,21 @@ impl Carrier {
         }
         let callback = self.read().await?;
         if matches!(callback.state, State::Offered { .. }) && clock.now() >= until {
-            return self.tell(Command::OfferTimedOut { fence: self.fence }).await;
+            return self
+                .tell(Command::OfferTimedOut { fence: self.fence })
+                .await;
         }
         Some(callback)
     }
 
     /// Puts it back: at its place in the queue, or on the timer until `until`.
     pub async fn release(&self, guard: Guard, until: Timestamp) -> Option<Callback> {
-        self.tell(Command::Release { fence: self.fence, guard, until }).await
+        self.tell(Command::Release {
+            fence: self.fence,
+            guard,
+            until,
+        })
+        .await
     }
 
     /// A command of the clockwork's own. Repeats while the store fails, because nobody else can say it;
@@ -151,7 +179,10 @@ impl Carrier {
             match self.parts.store.callback(&self.tenant, self.id).await {
                 Ok(found) => {
                     return found.filter(|callback| {
-                        callback.state.claim().is_some_and(|claim| claim.fence == self.fence)
+                        callback
+                            .state
+                            .claim()
+                            .is_some_and(|claim| claim.fence == self.fence)
                     });
                 }
                 Err(error) => {

@@ -20,11 +20,11 @@ pub async fn keep(parts: Arc<Parts>) {
             Ok(lost) => {
                 for claim in lost {
                     let held = parts.held();
-                    if let Some(held) = held.get(&(claim.tenant, claim.callback)) {
-                        if held.fence == claim.fence {
-                            held.lost.cancel();
-                            held.changed.notify_one();
-                        }
+                    if let Some(held) = held.get(&(claim.tenant, claim.callback))
+                        && held.fence == claim.fence
+                    {
+                        held.lost.cancel();
+                        held.changed.notify_one();
                     }
                 }
             }

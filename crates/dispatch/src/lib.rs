@@ -87,7 +87,11 @@ impl Parts {
     pub fn claims(&self) -> Vec<HeldClaim> {
         self.held()
             .iter()
-            .map(|((tenant, callback), held)| HeldClaim { tenant: tenant.clone(), callback: *callback, fence: held.fence })
+            .map(|((tenant, callback), held)| HeldClaim {
+                tenant: tenant.clone(),
+                callback: *callback,
+                fence: held.fence,
+            })
             .collect()
     }
 
@@ -141,7 +145,11 @@ impl Dispatcher {
         loops.spawn(wheel::turn(parts.clone(), tasks.clone()));
         loops.spawn(lease::keep(parts.clone()));
         loops.spawn(prune::now_and_then(parts.clone()));
-        Dispatcher { parts, tasks, loops }
+        Dispatcher {
+            parts,
+            tasks,
+            loops,
+        }
     }
 
     /// Callbacks carried at this moment.
@@ -175,7 +183,10 @@ impl Dispatcher {
         self.tasks.close();
         let settled = tokio::time::timeout(SETTLE_AT_STOP, self.tasks.wait()).await;
         if settled.is_err() {
-            tracing::warn!(carried = self.carried(), "stopped before every call was settled; the next start rescues them");
+            tracing::warn!(
+                carried = self.carried(),
+                "stopped before every call was settled; the next start rescues them"
+            );
         }
         self.parts.ended.cancel();
         self.loops.close();

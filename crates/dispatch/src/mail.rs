@@ -8,7 +8,11 @@ use ringback_channels::smtp::template::{Values, fill};
 
 pub async fn compose(parts: &Parts, callback: &Callback, queue: &Queue) -> Mail {
     let from = queue.rules.email.from.clone();
-    let in_reply_to = callback.interaction.external_id.clone().filter(|id| is_message_id(id));
+    let in_reply_to = callback
+        .interaction
+        .external_id
+        .clone()
+        .filter(|id| is_message_id(id));
     if let Some(reply) = &callback.reply {
         return Mail {
             from,
@@ -20,20 +24,41 @@ pub async fn compose(parts: &Parts, callback: &Callback, queue: &Queue) -> Mail 
         };
     }
     let tenant = &callback.interaction.tenant;
-    let customer = parts.store.customer(tenant, &callback.interaction.customer).await.ok().flatten();
+    let customer = parts
+        .store
+        .customer(tenant, &callback.interaction.customer)
+        .await
+        .ok()
+        .flatten();
     let values = Values {
         subject: callback.interaction.subject.clone().unwrap_or_default(),
-        customer_name: customer.and_then(|customer| customer.name).unwrap_or_default(),
+        customer_name: customer
+            .and_then(|customer| customer.name)
+            .unwrap_or_default(),
         queue: queue.rules.name.clone(),
         interaction_id: callback.interaction.id.to_string(),
     };
     match &queue.rules.email.template {
         Some(template) => {
             let (subject, text, html) = fill(template, &values);
-            Mail { from, subject, text, html, automatic: true, in_reply_to }
+            Mail {
+                from,
+                subject,
+                text,
+                html,
+                automatic: true,
+                in_reply_to,
+            }
         }
         // Rules may have lost their template since the claim: an empty message is refused by the channel.
-        None => Mail { from, subject: String::new(), text: String::new(), html: None, automatic: true, in_reply_to },
+        None => Mail {
+            from,
+            subject: String::new(),
+            text: String::new(),
+            html: None,
+            automatic: true,
+            in_reply_to,
+        },
     }
 }
 

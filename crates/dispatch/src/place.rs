@@ -25,18 +25,39 @@ const PROGRESS: usize = 16;
 /// Carries an `Assigned` callback on. Returns it in its next state if it is still ours, else `None`.
 pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
     let parts = &carrier.parts;
-    let State::Assigned { target, since, .. } = &callback.state else { return Some(callback) };
+    let State::Assigned { target, since, .. } = &callback.state else {
+        return Some(callback);
+    };
     if parts.draining.is_cancelled() {
         return carrier.release(Guard::NoAgent, parts.clock.now()).await;
     }
     let target = target.clone();
     let late_since = *since;
-    let Some(queue) = parts.store.queue(&carrier.tenant, &callback.queue).await.ok().flatten() else {
-        return carrier.release(Guard::RulesUnreadable, plus(parts.clock.now(), Duration::from_secs(60))).await;
+    let Some(queue) = parts
+        .store
+        .queue(&carrier.tenant, &callback.queue)
+        .await
+        .ok()
+        .flatten()
+    else {
+        return carrier
+            .release(
+                Guard::RulesUnreadable,
+                plus(parts.clock.now(), Duration::from_secs(60)),
+            )
+            .await;
     };
     let Some(channel) = parts.channels.serving(callback.response_type()) else {
-        let fault = format!("no channel is configured for {}", callback.response_type().as_str());
-        return carrier.tell(Command::Fail { fence: carrier.fence, fault }).await;
+        let fault = format!(
+            "no channel is configured for {}",
+            callback.response_type().as_str()
+        );
+        return carrier
+            .tell(Command::Fail {
+                fence: carrier.fence,
+                fault,
+            })
+            .await;
     };
     let agent = match target.agent() {
         Some(id) => match parts.store.agent(&carrier.tenant, id).await {
@@ -61,11 +82,21 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
             return carrier.read().await;
         }
         Readiness::Wait(rest) | Readiness::Down(rest) => {
-            return carrier.release(Guard::Route, plus(parts.clock.now(), rest)).await;
+            return carrier
+                .release(Guard::Route, plus(parts.clock.now(), rest))
+                .await;
         }
         Readiness::NoRoute => {
-            let fault = format!("no route is configured for {} in this queue", callback.response_type().as_str());
-            return carrier.tell(Command::Fail { fence: carrier.fence, fault }).await;
+            let fault = format!(
+                "no route is configured for {} in this queue",
+                callback.response_type().as_str()
+            );
+            return carrier
+                .tell(Command::Fail {
+                    fence: carrier.fence,
+                    fault,
+                })
+                .await;
         }
     }
     let begun = begin(carrier, channel.as_ref(), &order, &callback).await?;
@@ -73,7 +104,9 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
         return Some(begun);
     }
     let now = parts.clock.now();
-    let late = Duration::from_millis(u64::try_from(now.as_millisecond() - late_since.as_millisecond()).unwrap_or(0));
+    let late = Duration::from_millis(
+        u64::try_from(now.as_millisecond() - late_since.as_millisecond()).unwrap_or(0),
+    );
     parts.observer.attempt_began(channel.name(), late);
     tracing::info!(
         callback.id = %carrier.id, attempt.id = %attempt, attempt.number = begun.placed,
@@ -81,18 +114,28 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
     );
     let number = begun.placed;
     let outcome = run(carrier, channel.clone(), Order { number, ..order }, attempt).await;
-    parts.observer.attempt_ended(channel.name(), outcome.verdict);
+    parts
+        .observer
+        .attempt_ended(channel.name(), outcome.verdict);
     tracing::info!(
         callback.id = %carrier.id, attempt.id = %attempt, attempt.outcome = outcome.verdict.name(),
         attempt.result = outcome.result.0, platform.scheme = %outcome.platform.scheme,
         platform.code = outcome.platform.code, "attempt ended"
     );
-    carrier.tell(Command::Settle { fence: carrier.fence, attempt, outcome }).await
+    carrier
+        .tell(Command::Settle {
+            fence: carrier.fence,
+            attempt,
+            outcome,
+        })
+        .await
 }
 
 /// E-mail callbacks answered by people wait for the people to write.
 fn writes_first(callback: &Callback, target: &Target) -> bool {
-    callback.response_type() == ResponseType::Email && target.agent().is_some() && callback.reply.is_none()
+    callback.response_type() == ResponseType::Email
+        && target.agent().is_some()
+        && callback.reply.is_none()
 }
 
 async fn await_reply(carrier: &Carrier, callback: Callback, queue: &Queue) -> Option<Callback> {
@@ -127,8 +170,15 @@ async fn order_for(
 ) -> Order {
     let rules = &queue.rules;
     let near = match (target, agent, &rules.delivery) {
-        (Target::Agent(id), Some(agent), _) => Near::Agent { id: *id, dn: agent.dn.clone(), route: agent.route.clone() },
-        (Target::Dn, _, Delivery::Dn { dn, location, .. }) => Near::Dn { dn: dn.clone(), location: location.clone() },
+        (Target::Agent(id), Some(agent), _) => Near::Agent {
+            id: *id,
+            dn: agent.dn.clone(),
+            route: agent.route.clone(),
+        },
+        (Target::Dn, _, Delivery::Dn { dn, location, .. }) => Near::Dn {
+            dn: dn.clone(),
+            location: location.clone(),
+        },
         (Target::Agent(_) | Target::Dn | Target::Template, _, _) => Near::Nobody,
     };
     let mail = match callback.contact() {
@@ -154,7 +204,12 @@ async fn order_for(
 
 /// Records the attempt. When the store fails it may still have been recorded: it is looked up by its
 /// id before anything else is tried, so that no number is ever used twice.
-async fn begin(carrier: &Carrier, channel: &dyn Channel, order: &Order, callback: &Callback) -> Option<Callback> {
+async fn begin(
+    carrier: &Carrier,
+    channel: &dyn Channel,
+    order: &Order,
+    callback: &Callback,
+) -> Option<Callback> {
     let (dn, location) = match &order.near {
         Near::Agent { dn, route, .. } => (Some(dn.clone()), route.clone()),
         Near::Dn { dn, location } => (Some(dn.clone()), Some(location.clone())),
@@ -171,11 +226,21 @@ async fn begin(carrier: &Carrier, channel: &dyn Channel, order: &Order, callback
     };
     // `tell` repeats the command after a failure: if the first had been stored, the repetition is
     // refused because the callback is dialling already, and the callback is read: it names our attempt.
-    carrier.tell(Command::BeginAttempt { fence: carrier.fence, begin }).await
+    carrier
+        .tell(Command::BeginAttempt {
+            fence: carrier.fence,
+            begin,
+        })
+        .await
 }
 
 /// Lets the channel work, writes down what it reports, and passes on a wish to stop.
-async fn run(carrier: &Carrier, channel: Arc<dyn Channel>, order: Order, attempt: AttemptId) -> Outcome {
+async fn run(
+    carrier: &Carrier,
+    channel: Arc<dyn Channel>,
+    order: Order,
+    attempt: AttemptId,
+) -> Outcome {
     let parts = &carrier.parts;
     let (sender, mut reports) = mpsc::channel(PROGRESS);
     let stop = parts.stopping.child_token();
@@ -209,9 +274,17 @@ async fn run(carrier: &Carrier, channel: Arc<dyn Channel>, order: Order, attempt
 }
 
 async fn wants_stop(carrier: &Carrier) -> bool {
-    match carrier.parts.store.callback(&carrier.tenant, carrier.id).await {
+    match carrier
+        .parts
+        .store
+        .callback(&carrier.tenant, carrier.id)
+        .await
+    {
         Ok(Some(callback)) => {
-            let ours = callback.state.claim().is_some_and(|claim| claim.fence == carrier.fence);
+            let ours = callback
+                .state
+                .claim()
+                .is_some_and(|claim| claim.fence == carrier.fence);
             !ours || callback.stop.is_some()
         }
         // Unreadable is no reason to hang up on people.
@@ -223,7 +296,11 @@ async fn write_down(carrier: &Carrier, attempt: AttemptId, report: Progress) {
     let parts = &carrier.parts;
     let what = match report {
         Progress::Legs(legs, receipt) => {
-            if let Err(error) = parts.store.note_legs(&carrier.tenant, attempt, carrier.fence, legs).await {
+            if let Err(error) = parts
+                .store
+                .note_legs(&carrier.tenant, attempt, carrier.fence, legs)
+                .await
+            {
                 parts.observer.store_failed();
                 tracing::error!(callback.id = %carrier.id, error = %error, "dialog identifiers could not be stored");
             }
@@ -231,15 +308,36 @@ async fn write_down(carrier: &Carrier, attempt: AttemptId, report: Progress) {
             drop(receipt);
             return;
         }
-        Progress::Ringing { party } => lifecycle::Progress::Ringing { party: party.to_owned() },
-        Progress::Answered { party } => lifecycle::Progress::Answered { party: party.to_owned() },
-        Progress::RouteFailed { party, route, code, text } => {
-            lifecycle::Progress::RouteFailed { party: party.to_owned(), route, code, text }
-        }
+        Progress::Ringing { party } => lifecycle::Progress::Ringing {
+            party: party.to_owned(),
+        },
+        Progress::Answered { party } => lifecycle::Progress::Answered {
+            party: party.to_owned(),
+        },
+        Progress::RouteFailed {
+            party,
+            route,
+            code,
+            text,
+        } => lifecycle::Progress::RouteFailed {
+            party: party.to_owned(),
+            route,
+            code,
+            text,
+        },
         Progress::Connected { route } => lifecycle::Progress::Connected { route },
     };
-    let command = Command::Progress { fence: carrier.fence, attempt, what };
-    let order = ringback_store::ApplyOrder::system(carrier.tenant.clone(), carrier.id, command, parts.clock.now());
+    let command = Command::Progress {
+        fence: carrier.fence,
+        attempt,
+        what,
+    };
+    let order = ringback_store::ApplyOrder::system(
+        carrier.tenant.clone(),
+        carrier.id,
+        command,
+        parts.clock.now(),
+    );
     // Progress is told once: a store that fails must not hold up the call, whose end is settled for certain.
     if let Err(error) = parts.store.apply(order).await {
         tracing::warn!(callback.id = %carrier.id, attempt.id = %attempt, error = %error, "progress was not recorded");

@@ -13,7 +13,9 @@ pub async fn now_and_then(parts: Arc<Parts>) {
         match parts.store.prune(now).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "pruned"),
-            Err(error) => tracing::warn!(error = %error, "pruning failed; it is tried again in an hour"),
+            Err(error) => {
+                tracing::warn!(error = %error, "pruning failed; it is tried again in an hour")
+            }
         }
         tokio::select! {
             () = parts.ended.cancelled() => return,

@@ -19,7 +19,10 @@ pub async fn lapsed(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::
         let now = parts.clock.now();
         // Long enough to ask the peers without being taken over again meanwhile.
         let lease = parts.settings.lease.max(ASK_PEER * 2);
-        let found = parts.store.take_lapsed(&parts.node, now, lease, BATCH).await?;
+        let found = parts
+            .store
+            .take_lapsed(&parts.node, now, lease, BATCH)
+            .await?;
         let count = found.len();
         if count > 0 {
             tracing::warn!(count, "rescuing callbacks whose claim lapsed");
@@ -36,12 +39,16 @@ pub async fn lapsed(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::
 
 async fn clean_up(parts: Arc<Parts>, lapsed: Lapsed) {
     let Lapsed { callback, attempt } = lapsed;
-    let Some(claim) = callback.state.claim().cloned() else { return };
+    let Some(claim) = callback.state.claim().cloned() else {
+        return;
+    };
     let mut learned = None;
     if let Some(attempt) = attempt {
         match parts.channels.named(&attempt.channel) {
             Some(channel) => {
-                learned = tokio::time::timeout(ASK_PEER, channel.end_orphan(attempt.legs)).await.unwrap_or(None);
+                learned = tokio::time::timeout(ASK_PEER, channel.end_orphan(attempt.legs))
+                    .await
+                    .unwrap_or(None);
             }
             None => tracing::error!(
                 callback.id = %callback.interaction.id, attempt.channel = %attempt.channel,
@@ -54,8 +61,20 @@ async fn clean_up(parts: Arc<Parts>, lapsed: Lapsed) {
     // The claim is ours for a while: a store that fails now is asked again, and after that the lease
     // runs out and the next look finds it.
     for _ in 0..10 {
-        let command = Command::Rescue { fence: claim.fence, learned: learned.clone() };
-        match parts.store.apply(ApplyOrder::system(tenant.clone(), id, command, parts.clock.now())).await {
+        let command = Command::Rescue {
+            fence: claim.fence,
+            learned: learned.clone(),
+        };
+        match parts
+            .store
+            .apply(ApplyOrder::system(
+                tenant.clone(),
+                id,
+                command,
+                parts.clock.now(),
+            ))
+            .await
+        {
             Ok(_) => {
                 tracing::info!(callback.id = %id, "rescued");
                 return;
@@ -69,6 +88,9 @@ async fn clean_up(parts: Arc<Parts>, lapsed: Lapsed) {
                 tracing::error!(callback.id = %id, error = %error, "rescue failed; trying again");
             }
         }
-        parts.clock.sleep_until(plus(parts.clock.now(), Duration::from_secs(1))).await;
+        parts
+            .clock
+            .sleep_until(plus(parts.clock.now(), Duration::from_secs(1)))
+            .await;
     }
 }

@@ -56,7 +56,10 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
     }
 }
 
-async fn look(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::Result<Option<Timestamp>> {
+async fn look(
+    parts: &Arc<Parts>,
+    tasks: &TaskTracker,
+) -> ringback_store::Result<Option<Timestamp>> {
     rescue::lapsed(parts, tasks).await?;
     loop {
         let now = parts.clock.now();

@@ -140,7 +140,8 @@ pub(crate) fn live_attempt(state: &State) -> Option<AttemptId> {
 pub(crate) fn attempt_of(change: &AttemptChange) -> AttemptId {
     match change {
         AttemptChange::Begin(attempt) => attempt.id,
-        AttemptChange::Connected { attempt, .. }
+        AttemptChange::Answered { attempt, .. }
+        | AttemptChange::Connected { attempt, .. }
         | AttemptChange::End { attempt, .. }
         | AttemptChange::Amend { attempt, .. } => *attempt,
     }

@@ -21,7 +21,10 @@ impl Work<'_> {
     pub(super) fn cancel(&mut self, by: Canceller, reason: Option<String>) -> Result<(), Refusal> {
         let request = StopRequest { by, reason };
         match &self.before.state {
-            State::Received | State::Scheduled { .. } | State::Queued { .. } | State::Transferred { .. } => {
+            State::Received
+            | State::Scheduled { .. }
+            | State::Queued { .. }
+            | State::Transferred { .. } => {
                 self.after.stop = Some(request);
                 self.end_stopped();
                 Ok(())
@@ -52,15 +55,26 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn reschedule(&mut self, start: Timestamp, end: Option<Timestamp>) -> Result<(), Refusal> {
+    pub(super) fn reschedule(
+        &mut self,
+        start: Timestamp,
+        end: Option<Timestamp>,
+    ) -> Result<(), Refusal> {
         self.must_wait()?;
         if end.is_some_and(|end| end <= start.max(self.now)) {
-            return Err(Refusal::Invalid(Problems::one("end_time", "order", "must be later than start_time and now")));
+            return Err(Refusal::Invalid(Problems::one(
+                "end_time",
+                "order",
+                "must be later than start_time and now",
+            )));
         }
         let before = (self.before.window.start, self.before.window.end);
         self.after.window.start = wire_time::truncate(start);
         self.after.window.end_given = end.is_some();
-        let default = plus(start.max(self.now), self.facts.queue.rules().default_window.as_duration());
+        let default = plus(
+            start.max(self.now),
+            self.facts.queue.rules().default_window.as_duration(),
+        );
         self.after.window.end = Some(wire_time::truncate(end.unwrap_or(default)));
         self.place_again(DueReason::Booked)?;
         let after = (self.after.window.start, self.after.window.end);
@@ -74,21 +88,39 @@ impl Work<'_> {
     pub(super) fn snooze(&mut self, until: Timestamp) -> Result<(), Refusal> {
         self.must_wait()?;
         if until <= self.now {
-            return Err(Refusal::Invalid(Problems::one("until", "past", "has already passed")));
+            return Err(Refusal::Invalid(Problems::one(
+                "until",
+                "past",
+                "has already passed",
+            )));
         }
         if self.before.window.end_given && self.before.window.end.is_some_and(|end| until >= end) {
-            return Err(Refusal::Invalid(Problems::one("until", "range", "is past the end of the window; reschedule instead")));
+            return Err(Refusal::Invalid(Problems::one(
+                "until",
+                "range",
+                "is past the end of the window; reschedule instead",
+            )));
         }
         let until = wire_time::truncate(until);
         if !self.before.window.end_given {
             let length = self.facts.queue.rules().default_window.as_duration();
-            self.after.window.end = self.after.window.end.map(|end| end.max(plus(until, length)));
+            self.after.window.end = self
+                .after
+                .window
+                .end
+                .map(|end| end.max(plus(until, length)));
         }
         self.after.held = None;
-        self.after.state = State::Scheduled { due: until, reason: DueReason::Snoozed };
+        self.after.state = State::Scheduled {
+            due: until,
+            reason: DueReason::Snoozed,
+        };
         // The customer moved it: the promise moves along.
         self.after.promise = decide::promise(until, self.after.window.end, self.facts);
-        self.say(EventKind::Snoozed, json!({ "until": wire_time::write(until) }));
+        self.say(
+            EventKind::Snoozed,
+            json!({ "until": wire_time::write(until) }),
+        );
         Ok(())
     }
 
@@ -97,7 +129,10 @@ impl Work<'_> {
         self.after.interaction.owner = Some(agent.0);
         self.after.passed_by.clear();
         self.after.state = State::Transferred { to: agent, since };
-        self.say(EventKind::Transferred, json!({ "to": "agent", "agent": agent.0 }));
+        self.say(
+            EventKind::Transferred,
+            json!({ "to": "agent", "agent": agent.0 }),
+        );
         Ok(())
     }
 
@@ -111,8 +146,14 @@ impl Work<'_> {
         let to = queue.to_string();
         self.after.queue = queue;
         self.after.passed_by.clear();
-        self.after.state = State::Scheduled { due: self.now.max(self.after.window.start), reason: DueReason::Booked };
-        self.say(EventKind::Transferred, json!({ "to": "queue", "from": from, "queue": to }));
+        self.after.state = State::Scheduled {
+            due: self.now.max(self.after.window.start),
+            reason: DueReason::Booked,
+        };
+        self.say(
+            EventKind::Transferred,
+            json!({ "to": "queue", "from": from, "queue": to }),
+        );
         Ok(())
     }
 
@@ -148,8 +189,15 @@ impl Work<'_> {
         let names = changes.names();
         apply(&mut self.after, changes);
         let window = &self.after.window;
-        if window.end.is_some_and(|end| end <= window.start || end <= self.now) {
-            return Err(Refusal::Invalid(Problems::one("end_time", "order", "must be later than start_time and now")));
+        if window
+            .end
+            .is_some_and(|end| end <= window.start || end <= self.now)
+        {
+            return Err(Refusal::Invalid(Problems::one(
+                "end_time",
+                "order",
+                "must be later than start_time and now",
+            )));
         }
         if moves {
             self.place_again(DueReason::Booked)?;
@@ -159,7 +207,10 @@ impl Work<'_> {
     }
 
     pub(super) fn store_body(&mut self, kind: BodyKind, info: BodyInfo) {
-        self.say(EventKind::BodyStored, json!({ "body": kind.name(), "mime": info.mime, "size": info.size }));
+        self.say(
+            EventKind::BodyStored,
+            json!({ "body": kind.name(), "mime": info.mime, "size": info.size }),
+        );
         self.after.interaction.bodies.set(kind, Some(info));
     }
 
@@ -189,7 +240,11 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn dispose(&mut self, disposition: Option<String>, result: Option<CallResult>) -> Result<(), Refusal> {
+    pub(super) fn dispose(
+        &mut self,
+        disposition: Option<String>,
+        result: Option<CallResult>,
+    ) -> Result<(), Refusal> {
         let State::WrapUp { agent, attempt, .. } = self.before.state.clone() else {
             return self.not_now();
         };
@@ -205,6 +260,14 @@ impl Work<'_> {
         }
         match verdict {
             Verdict::Reached => self.end_done(disposition),
+            // "Cancel this record" is the agent's wish, not a try that failed: nobody is rung again.
+            Verdict::Stopped => {
+                self.after.stop = Some(StopRequest {
+                    by: Canceller::Agent(agent),
+                    reason: disposition,
+                });
+                self.end_stopped();
+            }
             // The agent knows that no person was reached, whatever the switch said: it was a failed try.
             Verdict::Busy
             | Verdict::NoAnswer
@@ -215,9 +278,12 @@ impl Work<'_> {
             | Verdict::RouteFault
             | Verdict::AgentFault
             | Verdict::DoNotCall
-            | Verdict::Stopped
             | Verdict::Unknown => {
-                let verdict = if verdict == Verdict::AgentFault { Verdict::Unknown } else { verdict };
+                let verdict = if verdict == Verdict::AgentFault {
+                    Verdict::Unknown
+                } else {
+                    verdict
+                };
                 self.count_failure();
                 self.after.tries.add(verdict);
                 self.follow(verdict, attempt, &Target::Agent(agent));
@@ -229,7 +295,10 @@ impl Work<'_> {
     /// Only a callback that waits can be moved.
     fn must_wait(&self) -> Result<(), Refusal> {
         match &self.before.state {
-            State::Received | State::Scheduled { .. } | State::Queued { .. } | State::Transferred { .. } => Ok(()),
+            State::Received
+            | State::Scheduled { .. }
+            | State::Queued { .. }
+            | State::Transferred { .. } => Ok(()),
             State::Offered { .. }
             | State::Assigned { .. }
             | State::Dialling { .. }
@@ -252,9 +321,17 @@ impl Work<'_> {
         }
         let from = self.after.window.start.max(self.now);
         let (due, moved_by) =
-            guard::first_allowed(&self.after, self.facts, from, self.after.window.end).map_err(Refusal::Guarded)?;
-        self.after.state = State::Scheduled { due: wire_time::truncate(due), reason: moved_by.map_or(reason, DueReason::Held) };
-        self.after.held = moved_by.map(|guard| crate::callback::HeldBack { guard, since: self.now, until: Some(due) });
+            guard::first_allowed(&self.after, self.facts, from, self.after.window.end)
+                .map_err(Refusal::Guarded)?;
+        self.after.state = State::Scheduled {
+            due: wire_time::truncate(due),
+            reason: moved_by.map_or(reason, DueReason::Held),
+        };
+        self.after.held = moved_by.map(|guard| crate::callback::HeldBack {
+            guard,
+            since: self.now,
+            until: Some(due),
+        });
         self.after.promise = decide::promise(due, self.after.window.end, self.facts);
         Ok(())
     }
@@ -262,7 +339,9 @@ impl Work<'_> {
     // ── endings ──────────────────────────────────────────────────────────────────────────────────
 
     pub(super) fn end_done(&mut self, disposition: Option<String>) {
-        self.after.state = State::Done { disposition: disposition.clone() };
+        self.after.state = State::Done {
+            disposition: disposition.clone(),
+        };
         self.say(EventKind::Done, json!({ "disposition": disposition }));
         self.judge_end();
     }
@@ -271,7 +350,10 @@ impl Work<'_> {
         let last = self.after.last_result;
         self.after.state = State::Exhausted { last };
         self.stopped_because("tries exhausted");
-        self.say(EventKind::Exhausted, json!({ "last_result": last.map(|r| r.0) }));
+        self.say(
+            EventKind::Exhausted,
+            json!({ "last_result": last.map(|r| r.0) }),
+        );
         self.judge_end();
     }
 
@@ -302,16 +384,26 @@ impl Work<'_> {
 
     /// Ends it as the pending stop request says.
     pub(super) fn end_stopped(&mut self) {
-        let request = self.after.stop.take().unwrap_or(StopRequest { by: Canceller::Operator, reason: None });
+        let request = self.after.stop.take().unwrap_or(StopRequest {
+            by: Canceller::Operator,
+            reason: None,
+        });
         self.after.last_result = Some(CallResult::CANCEL_RECORD);
-        self.after.interaction.stopped_reason =
-            Some(request.reason.clone().unwrap_or_else(|| format!("cancelled by {}", canceller(request.by))));
+        self.after.interaction.stopped_reason = Some(
+            request
+                .reason
+                .clone()
+                .unwrap_or_else(|| format!("cancelled by {}", canceller(request.by))),
+        );
         self.say(EventKind::Cancelled, json!({ "by": canceller(request.by) }));
         if let Some(reason) = &request.reason {
             let last = self.events.len() - 1;
             self.events[last].personal = Some(json!({ "reason": reason }));
         }
-        self.after.state = State::Cancelled { by: request.by, reason: request.reason };
+        self.after.state = State::Cancelled {
+            by: request.by,
+            reason: request.reason,
+        };
         self.judge_end();
     }
 

@@ -37,12 +37,21 @@ pub fn accept(
         Actor::Application(id) => *id,
         Actor::System | Actor::Agent(_) | Actor::Customer | Actor::Operator => 0,
     };
-    let plain = new.bodies.iter().find(|body| body.kind == BodyKind::PlainText);
+    let plain = new
+        .bodies
+        .iter()
+        .find(|body| body.kind == BodyKind::PlainText);
     let text = plain.and_then(|body| std::str::from_utf8(&body.bytes).ok());
     let by_rule = facts.queue.rules().categorise(new.subject.as_deref(), text);
     let mut bodies = Bodies::default();
     for body in &new.bodies {
-        bodies.set(body.kind, Some(BodyInfo { mime: body.mime.clone(), size: body.bytes.len() as u64 }));
+        bodies.set(
+            body.kind,
+            Some(BodyInfo {
+                mime: body.mime.clone(),
+                size: body.bytes.len() as u64,
+            }),
+        );
     }
     let callback = Callback {
         interaction: Interaction {
@@ -76,7 +85,11 @@ pub fn accept(
         time_zone: new.time_zone,
         any_hour: new.any_hour,
         priority: new.priority,
-        promise: Promise { from: new.window.start, to: new.window.start, state: PromiseState::Open },
+        promise: Promise {
+            from: new.window.start,
+            to: new.window.start,
+            state: PromiseState::Open,
+        },
         callback_type: new.callback_type,
         state: State::Received,
         fence: 0,
@@ -117,7 +130,13 @@ pub fn accept(
     }
     if let Some(held) = work.after.held {
         let until = held.until.map(wire_time::write);
-        work.say(EventKind::Held, json!({ "guard": held.guard.name(), "until": until }));
+        work.say(
+            EventKind::Held,
+            json!({ "guard": held.guard.name(), "until": until }),
+        );
     }
-    Ok(Accepted { step: work.finish(), bodies: new.bodies })
+    Ok(Accepted {
+        step: work.finish(),
+        bodies: new.bodies,
+    })
 }

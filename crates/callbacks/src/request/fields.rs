@@ -27,7 +27,11 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub fn new(object: &'a Map<String, Value>) -> Self {
-        Fields { object, read: BTreeSet::new(), problems: Problems::default() }
+        Fields {
+            object,
+            read: BTreeSet::new(),
+            problems: Problems::default(),
+        }
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -40,7 +44,12 @@ impl<'a> Fields<'a> {
         Some(value)
     }
 
-    pub fn problem(&mut self, field: impl Into<String>, code: &'static str, detail: impl Into<String>) {
+    pub fn problem(
+        &mut self,
+        field: impl Into<String>,
+        code: &'static str,
+        detail: impl Into<String>,
+    ) {
         self.problems.add(field, code, detail);
     }
 
@@ -51,7 +60,11 @@ impl<'a> Fields<'a> {
     pub fn refuse_server_set(&mut self) {
         for name in SERVER_SET {
             if self.take(name).is_some() {
-                self.problem(name, "server_set", "is set by the server and cannot be written");
+                self.problem(
+                    name,
+                    "server_set",
+                    "is set by the server and cannot be written",
+                );
             }
         }
     }
@@ -62,7 +75,11 @@ impl<'a> Fields<'a> {
             if !self.read.contains(name.as_str()) {
                 // The name is the client's own text: shortened, and without control characters.
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                self.problem(shown, "unknown_field", "is not a field of this resource; put your own data under udata");
+                self.problem(
+                    shown,
+                    "unknown_field",
+                    "is not a field of this resource; put your own data under udata",
+                );
             }
         }
     }
@@ -90,13 +107,21 @@ impl<'a> Fields<'a> {
             return None;
         }
         if text.chars().any(char::is_control) {
-            self.problem(name, "control_character", "must be one line without control characters");
+            self.problem(
+                name,
+                "control_character",
+                "must be one line without control characters",
+            );
             return None;
         }
         Some(text.to_owned())
     }
 
-    pub fn parsed<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, &'static str>) -> Option<T> {
+    pub fn parsed<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
         let text = self.text(name)?;
         match parse(text) {
             Ok(value) => Some(value),
@@ -108,7 +133,10 @@ impl<'a> Fields<'a> {
     }
 
     pub fn id(&mut self, name: &str) -> Option<InteractionId> {
-        self.parsed(name, |text| text.parse().map_err(|_| "must be an interaction id (a UUID)"))
+        self.parsed(name, |text| {
+            text.parse()
+                .map_err(|_| "must be an interaction id (a UUID)")
+        })
     }
 
     pub fn integer(&mut self, name: &str, low: i64, high: i64) -> Option<i64> {
@@ -138,7 +166,8 @@ impl<'a> Fields<'a> {
 
     pub fn time(&mut self, name: &str) -> Option<Timestamp> {
         self.parsed(name, |text| {
-            wire_time::read(text).ok_or("must be an RFC 3339 date and time with zone, e.g. 2026-03-09T14:05:00.000Z")
+            wire_time::read(text)
+                .ok_or("must be an RFC 3339 date and time with zone, e.g. 2026-03-09T14:05:00.000Z")
         })
     }
 
@@ -163,7 +192,11 @@ impl<'a> Fields<'a> {
     }
 
     /// `Some(None)` when the field is `null`, `Some(Some(_))` when it has a good value.
-    pub fn nullable<T>(&mut self, name: &str, read: impl Fn(&mut Self, &str) -> Option<T>) -> Option<Option<T>> {
+    pub fn nullable<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&mut Self, &str) -> Option<T>,
+    ) -> Option<Option<T>> {
         if self.object.get(name)?.is_null() {
             self.take(name);
             return Some(None);
@@ -179,12 +212,23 @@ impl<'a> Fields<'a> {
                     return None;
                 }
                 if Value::Object(map.clone()).to_string().len() > MAX_UDATA_BYTES {
-                    self.problem("udata", "length", format!("at most {MAX_UDATA_BYTES} bytes"));
+                    self.problem(
+                        "udata",
+                        "length",
+                        format!("at most {MAX_UDATA_BYTES} bytes"),
+                    );
                     return None;
                 }
-                if let Some((key, _)) = map.iter().find(|(_, value)| value.is_object() || value.is_array()) {
+                if let Some((key, _)) = map
+                    .iter()
+                    .find(|(_, value)| value.is_object() || value.is_array())
+                {
                     let key: String = key.chars().filter(|c| !c.is_control()).take(64).collect();
-                    self.problem(format!("udata.{key}"), "type", "must be a plain value: udata has one level of keys");
+                    self.problem(
+                        format!("udata.{key}"),
+                        "type",
+                        "must be a plain value: udata has one level of keys",
+                    );
                     return None;
                 }
                 Some(map.clone())
@@ -211,53 +255,92 @@ impl<'a> Fields<'a> {
                     match item {
                         Value::Object(object) => {
                             for name in object.keys() {
-                                if !["customer_number", "desired_response_type", "after_failures"].contains(&name.as_str()) {
-                                    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                                    self.problem(format!("{prefix}{shown}"), "unknown_field", "is not a field of a contact");
+                                if !["customer_number", "desired_response_type", "after_failures"]
+                                    .contains(&name.as_str())
+                                {
+                                    let shown: String =
+                                        name.chars().filter(|c| !c.is_control()).take(64).collect();
+                                    self.problem(
+                                        format!("{prefix}{shown}"),
+                                        "unknown_field",
+                                        "is not a field of a contact",
+                                    );
                                 }
                             }
                             steps.extend(self.one_contact(object, &prefix, rules));
                         }
-                        _ => self.problem(format!("contacts[{index}]"), "type", "must be an object"),
+                        _ => {
+                            self.problem(format!("contacts[{index}]"), "type", "must be an object")
+                        }
                     }
                 }
             }
-            Some(Value::Array(_)) => self.problem("contacts", "length", format!("at most {} further contacts", MAX_CONTACTS - 1)),
+            Some(Value::Array(_)) => self.problem(
+                "contacts",
+                "length",
+                format!("at most {} further contacts", MAX_CONTACTS - 1),
+            ),
             Some(_) => self.problem("contacts", "type", "must be an array"),
         }
         if let Some(after) = self.integer("after_failures", 1, 100)
-            && let Some(first) = steps.first_mut() {
-                first.after_failures = Some(after as u32);
-            }
+            && let Some(first) = steps.first_mut()
+        {
+            first.after_failures = Some(after as u32);
+        }
         (!steps.is_empty()).then_some(steps)
     }
 
-    fn one_contact(&mut self, object: &Map<String, Value>, prefix: &str, rules: &QueueRules) -> Option<ContactStep> {
+    fn one_contact(
+        &mut self,
+        object: &Map<String, Value>,
+        prefix: &str,
+        rules: &QueueRules,
+    ) -> Option<ContactStep> {
         let wanted = match object.get("desired_response_type") {
             None | Some(Value::Null) => {
-                self.problem(format!("{prefix}desired_response_type"), "required", "is required: Voice, VoIP or Email");
+                self.problem(
+                    format!("{prefix}desired_response_type"),
+                    "required",
+                    "is required: Voice, VoIP or Email",
+                );
                 None
             }
             Some(Value::String(text)) => {
                 let parsed = ResponseType::parse(text);
                 if parsed.is_none() {
-                    self.problem(format!("{prefix}desired_response_type"), "enumeration", "must be Voice, VoIP or Email");
+                    self.problem(
+                        format!("{prefix}desired_response_type"),
+                        "enumeration",
+                        "must be Voice, VoIP or Email",
+                    );
                 }
                 parsed
             }
             Some(_) => {
-                self.problem(format!("{prefix}desired_response_type"), "type", "must be a string");
+                self.problem(
+                    format!("{prefix}desired_response_type"),
+                    "type",
+                    "must be a string",
+                );
                 None
             }
         };
         let number = match object.get("customer_number") {
             None | Some(Value::Null) => {
-                self.problem(format!("{prefix}customer_number"), "required", "is required");
+                self.problem(
+                    format!("{prefix}customer_number"),
+                    "required",
+                    "is required",
+                );
                 None
             }
             Some(Value::String(text)) => Some(text),
             Some(_) => {
-                self.problem(format!("{prefix}customer_number"), "type", "must be a string");
+                self.problem(
+                    format!("{prefix}customer_number"),
+                    "type",
+                    "must be a string",
+                );
                 None
             }
         };
@@ -267,7 +350,11 @@ impl<'a> Fields<'a> {
             Some(value) => match value.as_i64() {
                 Some(n) if (1..=100).contains(&n) => Some(n as u32),
                 _ => {
-                    self.problem(format!("{prefix}after_failures"), "range", "must be an integer between 1 and 100");
+                    self.problem(
+                        format!("{prefix}after_failures"),
+                        "range",
+                        "must be an integer between 1 and 100",
+                    );
                     None
                 }
             },
@@ -277,16 +364,28 @@ impl<'a> Fields<'a> {
         match Contact::parse(response_type, number, rules.dial.default_region.as_deref()) {
             Ok(contact) => {
                 if let Contact::Phone(phone) = &contact
-                    && let Err(refusal) = rules.dial.permit(phone) {
-                        self.problem(field, "not_diallable", refusal.to_string());
-                        return None;
-                    }
+                    && let Err(refusal) = rules.dial.permit(phone)
+                {
+                    self.problem(field, "not_diallable", refusal.to_string());
+                    return None;
+                }
                 if let Contact::Voip(address) = &contact
-                    && address.is_private() && !rules.allow_private_addresses {
-                        self.problem(field, "private_address", "is a private or local address, which this queue does not call");
-                        return None;
-                    }
-                Some(ContactStep { response_type, contact, after_failures, failures: 0 })
+                    && address.is_private()
+                    && !rules.allow_private_addresses
+                {
+                    self.problem(
+                        field,
+                        "private_address",
+                        "is a private or local address, which this queue does not call",
+                    );
+                    return None;
+                }
+                Some(ContactStep {
+                    response_type,
+                    contact,
+                    after_failures,
+                    failures: 0,
+                })
             }
             Err(error) => {
                 self.problem(field, error.code(), error.to_string());
@@ -299,19 +398,35 @@ impl<'a> Fields<'a> {
     pub fn bodies(&mut self) -> Vec<NewBody> {
         let mut bodies = Vec::new();
         if let Some(text) = self.text("text") {
-            bodies.push(NewBody { kind: BodyKind::PlainText, mime: "text/plain; charset=utf-8".into(), bytes: text.into() });
+            bodies.push(NewBody {
+                kind: BodyKind::PlainText,
+                mime: "text/plain; charset=utf-8".into(),
+                bytes: text.into(),
+            });
         }
         let structured = self.text("structured_text");
         let structured_mime = self.mime("structured_text_mime");
         match (structured, structured_mime) {
             (Some(text), Some(mime)) => {
-                bodies.push(NewBody { kind: BodyKind::StructuredText, mime, bytes: text.into() });
+                bodies.push(NewBody {
+                    kind: BodyKind::StructuredText,
+                    mime,
+                    bytes: text.into(),
+                });
             }
             (Some(_), None) if !self.has("structured_text_mime") => {
-                self.problem("structured_text_mime", "required", "is required with structured_text");
+                self.problem(
+                    "structured_text_mime",
+                    "required",
+                    "is required with structured_text",
+                );
             }
             (None, _) if self.has("structured_text_mime") && !self.has("structured_text") => {
-                self.problem("structured_text_mime", "without_content", "was given without structured_text");
+                self.problem(
+                    "structured_text_mime",
+                    "without_content",
+                    "was given without structured_text",
+                );
             }
             (Some(_) | None, Some(_) | None) => {}
         }
@@ -336,19 +451,37 @@ impl<'a> Fields<'a> {
                 }
             }
         }
-        let (Some(content), Some(mime), Some(size)) = (content, mime, size) else { return };
+        let (Some(content), Some(mime), Some(size)) = (content, mime, size) else {
+            return;
+        };
         match decode_base64(content) {
             Some(bytes) if bytes.len() as i64 == size => {
-                bodies.push(NewBody { kind: BodyKind::BinaryContent, mime, bytes });
+                bodies.push(NewBody {
+                    kind: BodyKind::BinaryContent,
+                    mime,
+                    bytes,
+                });
             }
-            Some(_) => self.problem("binary_content_size", "mismatch", "is not the size of binary_content"),
-            None => self.problem("binary_content", "base64", "must be base64; larger bodies are PUT at their own URL"),
+            Some(_) => self.problem(
+                "binary_content_size",
+                "mismatch",
+                "is not the size of binary_content",
+            ),
+            None => self.problem(
+                "binary_content",
+                "base64",
+                "must be base64; larger bodies are PUT at their own URL",
+            ),
         }
     }
 
     fn mime(&mut self, name: &str) -> Option<String> {
         self.parsed(name, |text| {
-            if is_mime(text) { Ok(text.to_owned()) } else { Err("must be a MIME type such as text/html") }
+            if is_mime(text) {
+                Ok(text.to_owned())
+            } else {
+                Err("must be a MIME type such as text/html")
+            }
         })
     }
 }
@@ -356,11 +489,17 @@ impl<'a> Fields<'a> {
 /// `type/subtype` with optional parameters, in the characters headers allow.
 pub fn is_mime(text: &str) -> bool {
     let token = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&^_.+-".contains(c))
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "!#$&^_.+-".contains(c))
     };
     let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
     text.len() <= 200
-        && essence.trim().split_once('/').is_some_and(|(kind, sub)| token(kind) && token(sub))
+        && essence
+            .trim()
+            .split_once('/')
+            .is_some_and(|(kind, sub)| token(kind) && token(sub))
         && parameters.chars().all(|c| c == ' ' || c.is_ascii_graphic())
 }
 

@@ -80,9 +80,11 @@ pub fn object(value: Value) -> Map<String, Value> {
 }
 
 pub fn booking(queue: &QueueView, change: Value, now: Timestamp) -> NewCallback {
-    let mut body = json!({ "desired_response_type": "Voice", "customer_number": "+1 212 555 0123" });
+    let mut body =
+        json!({ "desired_response_type": "Voice", "customer_number": "+1 212 555 0123" });
     merge(&mut body, change);
-    request::parse_new(&object(body), queue.queue.id.clone(), queue.rules(), now).expect("a good booking")
+    request::parse_new(&object(body), queue.queue.id.clone(), queue.rules(), now)
+        .expect("a good booking")
 }
 
 pub fn id(n: u128) -> InteractionId {
@@ -90,7 +92,10 @@ pub fn id(n: u128) -> InteractionId {
 }
 
 pub fn node() -> NodeId {
-    NodeId { name: "one".into(), boot: Uuid::from_u128(7) }
+    NodeId {
+        name: "one".into(),
+        boot: Uuid::from_u128(7),
+    }
 }
 
 /// One callback with the world around it, driven by commands.
@@ -108,21 +113,50 @@ impl World {
         World::try_book(rule_change, body_change, monday()).expect("an accepted booking")
     }
 
-    pub fn try_book(rule_change: Value, body_change: Value, now: Timestamp) -> Result<World, Refusal> {
+    pub fn try_book(
+        rule_change: Value,
+        body_change: Value,
+        now: Timestamp,
+    ) -> Result<World, Refusal> {
         let queue = queue(rules(rule_change));
         let customer = customer();
         let number = NumberFacts::default();
         let new = booking(&queue, body_change, now);
         let accepted = {
-            let facts = Facts { queue: &queue, customer: &customer, number: &number, jitter: 0.0 };
-            lifecycle::accept(TenantId::default(), id(1), customer.id.clone(), new, &Actor::Customer, &facts, now)?
+            let facts = Facts {
+                queue: &queue,
+                customer: &customer,
+                number: &number,
+                jitter: 0.0,
+            };
+            lifecycle::accept(
+                TenantId::default(),
+                id(1),
+                customer.id.clone(),
+                new,
+                &Actor::Customer,
+                &facts,
+                now,
+            )?
         };
         let callback = accepted.step.after.clone();
-        Ok(World { queue, customer, number, now, callback, steps: vec![accepted.step] })
+        Ok(World {
+            queue,
+            customer,
+            number,
+            now,
+            callback,
+            steps: vec![accepted.step],
+        })
     }
 
     pub fn act(&mut self, command: Command) -> Result<(), Refusal> {
-        let facts = Facts { queue: &self.queue, customer: &self.customer, number: &self.number, jitter: 0.0 };
+        let facts = Facts {
+            queue: &self.queue,
+            customer: &self.customer,
+            number: &self.number,
+            jitter: 0.0,
+        };
         let step = lifecycle::step(&self.callback, command, &Actor::System, &facts, self.now)?;
         self.callback = step.after.clone();
         self.steps.push(step);
@@ -138,7 +172,10 @@ impl World {
     }
 
     pub fn last_events(&self) -> Vec<&'static str> {
-        self.steps.last().map(|step| step.events.iter().map(|event| event.kind.name()).collect()).unwrap_or_default()
+        self.steps
+            .last()
+            .map(|step| step.events.iter().map(|event| event.kind.name()).collect())
+            .unwrap_or_default()
     }
 
     pub fn fence(&self) -> u64 {

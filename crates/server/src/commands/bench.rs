@@ -33,8 +33,16 @@ struct Extent {
     waiting: u32,
 }
 
-const FULL: Extent = Extent { seconds_of_booking: 8, due: 200, waiting: 10_000 };
-const QUICK: Extent = Extent { seconds_of_booking: 1, due: 30, waiting: 500 };
+const FULL: Extent = Extent {
+    seconds_of_booking: 8,
+    due: 200,
+    waiting: 10_000,
+};
+const QUICK: Extent = Extent {
+    seconds_of_booking: 1,
+    due: 30,
+    waiting: 500,
+};
 const CLIENTS: [usize; 3] = [1, 16, 64];
 
 pub async fn run(args: BenchArgs) -> ExitCode {

@@ -54,16 +54,33 @@ async fn nothing_is_lost_and_nothing_rings_twice() {
     }
     town.server.await_ready().await;
     let ready = Instant::now();
-    println!("{rounds} kills in {:.0?}; {} bookings acknowledged so far", began.elapsed(), intake.acknowledged());
-    assert!(rounds >= kills.min(30) || began.elapsed() >= KILLING, "only {rounds} kills");
+    println!(
+        "{rounds} kills in {:.0?}; {} bookings acknowledged so far",
+        began.elapsed(),
+        intake.acknowledged()
+    );
+    assert!(
+        rounds >= kills.min(30) || began.elapsed() >= KILLING,
+        "only {rounds} kills"
+    );
     let diary = intake.finish().await;
 
     // (d) Ten seconds after the last start nobody is left on a line that an earlier run opened.
     let left = town.after_ten_seconds(last_start.max(ready)).await;
-    assert!(left.is_empty(), "orphans 10 s after the last start: {left:#?}");
+    assert!(
+        left.is_empty(),
+        "orphans 10 s after the last start: {left:#?}"
+    );
 
     // Calls end, nothing new is begun; then the books are compared.
-    town.server.client.send(Method::POST, "/v1/queues/load/pause", json!({"dialling": true})).await;
+    town.server
+        .client
+        .send(
+            Method::POST,
+            "/v1/queues/load/pause",
+            json!({"dialling": true}),
+        )
+        .await;
     town.lines_fall_silent().await;
     let stored = town.stored().await;
     check_bookings(&diary, &stored);
@@ -71,7 +88,12 @@ async fn nothing_is_lost_and_nothing_rings_twice() {
     town.server.assert_healthy();
 
     first_dials.sort();
-    let at = |part: usize| first_dials.get((first_dials.len().max(1) - 1) * part / 100).copied().unwrap_or_default();
+    let at = |part: usize| {
+        first_dials
+            .get((first_dials.len().max(1) - 1) * part / 100)
+            .copied()
+            .unwrap_or_default()
+    };
     println!(
         "{} callbacks, {} attempts recorded; customers rung {}, agents rung {}; start to first dial p50 {:.0?} p95 {:.0?} ({} of {rounds} runs dialled)",
         stored.callbacks.len(),
@@ -82,22 +104,45 @@ async fn nothing_is_lost_and_nothing_rings_twice() {
         at(95),
         first_dials.len(),
     );
-    assert!(town.customers.calls() > rounds as usize, "too little was dialled for the test to mean anything");
+    assert!(
+        town.customers.calls() > rounds as usize,
+        "too little was dialled for the test to mean anything"
+    );
 }
 
 /// (a) Every booking that was answered 201 is there, once; what got no answer is there once or not at all.
 fn check_bookings(diary: &Diary, stored: &Stored) {
     let mut by_key: BTreeMap<&str, u32> = BTreeMap::new();
     for callback in stored.callbacks.values() {
-        *by_key.entry(callback["external_id"].as_str().unwrap_or_default()).or_default() += 1;
+        *by_key
+            .entry(callback["external_id"].as_str().unwrap_or_default())
+            .or_default() += 1;
     }
-    let lost: Vec<_> = diary.accepted.iter().filter(|(_, id)| !stored.callbacks.contains_key(*id)).collect();
-    assert!(lost.is_empty(), "{} acknowledged bookings are lost: {lost:?}", lost.len());
+    let lost: Vec<_> = diary
+        .accepted
+        .iter()
+        .filter(|(_, id)| !stored.callbacks.contains_key(*id))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} acknowledged bookings are lost: {lost:?}",
+        lost.len()
+    );
     let doubled: Vec<_> = by_key.iter().filter(|(_, count)| **count > 1).collect();
     assert!(doubled.is_empty(), "booked twice by one key: {doubled:?}");
-    let strangers: Vec<_> = by_key.keys().filter(|key| !diary.keys.contains(**key)).collect();
-    assert!(strangers.is_empty(), "callbacks nobody booked: {strangers:?}");
-    assert!(diary.contradictions.is_empty(), "one key, two answers: {:?}", diary.contradictions);
+    let strangers: Vec<_> = by_key
+        .keys()
+        .filter(|key| !diary.keys.contains(**key))
+        .collect();
+    assert!(
+        strangers.is_empty(),
+        "callbacks nobody booked: {strangers:?}"
+    );
+    assert!(
+        diary.contradictions.is_empty(),
+        "one key, two answers: {:?}",
+        diary.contradictions
+    );
     println!(
         "{} bookings acknowledged, {} stored, {} repeated with the same key after no answer",
         diary.accepted.len(),
@@ -111,9 +156,18 @@ fn check_rings(town: &Town, stored: &Stored) {
     for (who, witness) in [("agents", &town.agents), ("customers", &town.customers)] {
         let rings = witness.rings();
         let twice: Vec<_> = rings.iter().filter(|(_, count)| **count > 1).collect();
-        assert!(twice.is_empty(), "attempts that rang the {who} twice: {twice:?}");
-        let unrecorded: Vec<_> = rings.keys().filter(|attempt| !stored.attempts.contains(*attempt)).collect();
-        assert!(unrecorded.is_empty(), "attempts that rang the {who} and are not recorded: {unrecorded:?}");
+        assert!(
+            twice.is_empty(),
+            "attempts that rang the {who} twice: {twice:?}"
+        );
+        let unrecorded: Vec<_> = rings
+            .keys()
+            .filter(|attempt| !stored.attempts.contains(*attempt))
+            .collect();
+        assert!(
+            unrecorded.is_empty(),
+            "attempts that rang the {who} and are not recorded: {unrecorded:?}"
+        );
         assert!(stored.attempts.len() >= rings.len());
         let odd = witness.oddities();
         assert!(odd.is_empty(), "the {who} saw {odd:#?}");
@@ -134,8 +188,11 @@ struct Stored {
 
 impl Town {
     async fn build() -> Town {
-        let agents =
-            Witness::start(|_| Manner::Answer { after: Duration::from_millis(20), hang_up: None }).await;
+        let agents = Witness::start(|_| Manner::Answer {
+            after: Duration::from_millis(20),
+            hang_up: None,
+        })
+        .await;
         let customers = Witness::start(customer).await;
         // Fixed ports: clients and telephones find the next run where the last one was.
         let (http, sip) = (free_port(), free_port());
@@ -147,15 +204,26 @@ impl Town {
              calls_per_second = 1000.0\nconcurrent = 1000\n",
             agents.port, customers.port
         );
-        let setup = Setup { http: &format!("127.0.0.1:{http}"), sip: &format!("udp:127.0.0.1:{sip}"), rest: &rest };
+        let setup = Setup {
+            http: &format!("127.0.0.1:{http}"),
+            sip: &format!("udp:127.0.0.1:{sip}"),
+            rest: &rest,
+        };
         let server = Server::start_with(setup).await;
         let rules = json!({
             "delivery": {"kind": "dn", "dn": "agents", "location": "desk", "max_concurrent": 40},
             "ring_customer": "2s",
             "max_talk": "2s",
         });
-        server.client.put_queue("load", dn_queue("desk", &["town"], rules)).await;
-        Town { agents, customers, server }
+        server
+            .client
+            .put_queue("load", dn_queue("desk", &["town"], rules))
+            .await;
+        Town {
+            agents,
+            customers,
+            server,
+        }
     }
 
     /// Waits until ten seconds have gone since `start`, and says who is still on a line opened before it.
@@ -164,7 +232,12 @@ impl Town {
         let mut left = Vec::new();
         for (who, witness) in [("agent", &self.agents), ("customer", &self.customers)] {
             for seen in witness.open_since_before(start) {
-                left.push(format!("{who} {} ({}), {:.1?} old", seen.call_id, seen.phase, seen.began.elapsed()));
+                left.push(format!(
+                    "{who} {} ({}), {:.1?} old",
+                    seen.call_id,
+                    seen.phase,
+                    seen.began.elapsed()
+                ));
             }
         }
         left
@@ -190,7 +263,10 @@ impl Town {
         loop {
             let page = client.get(&path).await;
             for callback in page["items"].as_array().expect("a page") {
-                let id = callback["interaction_id"].as_str().expect("an id").to_owned();
+                let id = callback["interaction_id"]
+                    .as_str()
+                    .expect("an id")
+                    .to_owned();
                 callbacks.insert(id, callback.clone());
             }
             match page["next_cursor"].as_str() {
@@ -205,7 +281,10 @@ impl Town {
                 assert!(attempts.insert(attempt), "one attempt under two callbacks");
             }
         }
-        Stored { callbacks, attempts }
+        Stored {
+            callbacks,
+            attempts,
+        }
     }
 }
 
@@ -214,13 +293,22 @@ fn customer(user: &str) -> Manner {
     let digit = user.bytes().last().map_or(0, |b| b.saturating_sub(b'0'));
     let ms = Duration::from_millis;
     match digit {
-        0..=2 => Manner::Answer { after: ms(60), hang_up: Some(ms(150)) },
-        3..=5 => Manner::Answer { after: ms(300), hang_up: Some(ms(700)) },
+        0..=2 => Manner::Answer {
+            after: ms(60),
+            hang_up: Some(ms(150)),
+        },
+        3..=5 => Manner::Answer {
+            after: ms(300),
+            hang_up: Some(ms(700)),
+        },
         6 => Manner::Refuse(486),
         7 => Manner::RingForever,
         8 => Manner::Refuse(404),
         // Stays on the line until somebody hangs up.
-        _ => Manner::Answer { after: ms(100), hang_up: None },
+        _ => Manner::Answer {
+            after: ms(100),
+            hang_up: None,
+        },
     }
 }
 
@@ -246,13 +334,28 @@ impl Intake {
         let diary = Arc::new(Mutex::new(Diary::default()));
         let next = Arc::new(AtomicU32::new(0));
         let clients = (0..CLIENTS)
-            .map(|_| tokio::spawn(book_on(client.clone(), stop.clone(), diary.clone(), next.clone())))
+            .map(|_| {
+                tokio::spawn(book_on(
+                    client.clone(),
+                    stop.clone(),
+                    diary.clone(),
+                    next.clone(),
+                ))
+            })
             .collect();
-        Intake { stop, diary, clients }
+        Intake {
+            stop,
+            diary,
+            clients,
+        }
     }
 
     fn acknowledged(&self) -> usize {
-        self.diary.lock().expect("no client panics with it").accepted.len()
+        self.diary
+            .lock()
+            .expect("no client panics with it")
+            .accepted
+            .len()
     }
 
     async fn finish(self) -> Diary {
@@ -264,12 +367,21 @@ impl Intake {
     }
 }
 
-async fn book_on(client: Client, stop: Arc<AtomicBool>, diary: Arc<Mutex<Diary>>, next: Arc<AtomicU32>) {
+async fn book_on(
+    client: Client,
+    stop: Arc<AtomicBool>,
+    diary: Arc<Mutex<Diary>>,
+    next: Arc<AtomicU32>,
+) {
     while !stop.load(Ordering::Relaxed) {
         let pause = tokio::time::sleep(PACE);
         let number = next.fetch_add(1, Ordering::Relaxed);
         let key = format!("load-{number}");
-        diary.lock().expect("no client panics with it").keys.insert(key.clone());
+        diary
+            .lock()
+            .expect("no client panics with it")
+            .keys
+            .insert(key.clone());
         let request = json!({
             "queue": "load", "customer_number": customer_number(number), "desired_response_type": "Voice",
             "any_hour": true, "external_id": key,
@@ -278,14 +390,26 @@ async fn book_on(client: Client, stop: Arc<AtomicBool>, diary: Arc<Mutex<Diary>>
         let until = Instant::now() + Duration::from_secs(60);
         let mut tries = 0;
         loop {
-            let answer = client.ask(Method::POST, "/v1/callbacks", &[("Idempotency-Key", &key)], Some(&request)).await;
+            let answer = client
+                .ask(
+                    Method::POST,
+                    "/v1/callbacks",
+                    &[("Idempotency-Key", &key)],
+                    Some(&request),
+                )
+                .await;
             match answer {
                 Ok((StatusCode::CREATED, body)) => {
-                    let id = body["interaction_id"].as_str().unwrap_or_default().to_owned();
+                    let id = body["interaction_id"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned();
                     let mut diary = diary.lock().expect("no client panics with it");
                     diary.repeated += u32::from(tries > 0);
                     if let Some(before) = diary.accepted.insert(key.clone(), id.clone()) {
-                        diary.contradictions.push(format!("{key}: {before} and {id}"));
+                        diary
+                            .contradictions
+                            .push(format!("{key}: {before} and {id}"));
                     }
                     break;
                 }

@@ -1,44 +1,65 @@
 //! SIPp as the agent's phone and as the customer's trunk, through the whole server: booked over HTTP, seen
 //! by SIPp, judged by both. SIPp's own exit status says whether it saw every message it expected, in order.
 
-use crate::harness::{Client, Peer, Server, copy_of, customer_number, dn_queue, free_port, free_port_block};
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
-use tempfile::TempDir;
+mod stage;
 
-/// Longer than any scenario takes, a silent peer's 32 s included, on a machine with other things to do.
-const LIMIT: Duration = Duration::from_secs(90);
-const QUEUE: &str = "desk";
+use crate::harness::{customer_number, dn_queue};
+use serde_json::{Value, json};
+use stage::{Call, LIMIT, Part};
+use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agent_hangs_up_after_a_talk() {
-    let mut call = Call::set_up(&[Part::agent("agent_hangs_up"), Part::trunk("one", "customer")], json!({})).await;
+    let mut call = Call::set_up(
+        &[
+            Part::agent("agent_hangs_up"),
+            Part::trunk("one", "customer"),
+        ],
+        json!({}),
+    )
+    .await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     let attempt = call.only_attempt().await;
     expect(&ended, &attempt, 0, "reached", true);
-    assert!(attempt["talk_ms"].as_u64().is_some_and(|ms| ms >= 300), "{attempt}");
+    assert!(
+        attempt["talk_ms"].as_u64().is_some_and(|ms| ms >= 300),
+        "{attempt}"
+    );
     assert_eq!(attempt["platform"]["text"], "hung up by the agent");
     assert_eq!(attempt["route"], "one");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn customer_hangs_up_after_a_talk() {
-    let mut call = Call::set_up(&[Part::agent("agent"), Part::trunk("one", "customer_hangs_up")], json!({})).await;
+    let mut call = Call::set_up(
+        &[
+            Part::agent("agent"),
+            Part::trunk("one", "customer_hangs_up"),
+        ],
+        json!({}),
+    )
+    .await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     let attempt = call.only_attempt().await;
     expect(&ended, &attempt, 0, "reached", true);
     assert_eq!(attempt["platform"]["text"], "hung up by the customer");
-    assert_eq!((ended["status"].clone(), ended["callback_status"].clone()), (json!(3), json!(9)));
+    assert_eq!(
+        (ended["status"].clone(), ended["callback_status"].clone()),
+        (json!(3), json!(9))
+    );
     // The resource says where the agent was and which route carried it.
     assert_eq!(ended["attempts"], 1);
     // The attempt's id travelled outwards, to both.
     let id = attempt["attempt_id"].as_str().expect("an id");
     for part in &call.parts {
-        assert!(part.messages().contains(&format!("X-Ringback-Attempt: {id}")), "{}", part.name);
+        assert!(
+            part.messages()
+                .contains(&format!("X-Ringback-Attempt: {id}")),
+            "{}",
+            part.name
+        );
     }
     call.server.assert_healthy();
 }
@@ -46,7 +67,14 @@ async fn customer_hangs_up_after_a_talk() {
 #[tokio::test(flavor = "multi_thread")]
 async fn customer_first_rings_the_customer_before_the_desk() {
     let rules = json!({"leg_order": "customer_first"});
-    let mut call = Call::set_up(&[Part::trunk("one", "customer_first"), Part::agent("agent_second")], rules).await;
+    let mut call = Call::set_up(
+        &[
+            Part::trunk("one", "customer_first"),
+            Part::agent("agent_second"),
+        ],
+        rules,
+    )
+    .await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     expect(&ended, &call.only_attempt().await, 0, "reached", true);
@@ -54,15 +82,27 @@ async fn customer_first_rings_the_customer_before_the_desk() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn busy_customer_is_tried_again_and_reached() {
-    let parts = [Part::agent("agent").calls(2), Part::trunk("one", "customer_busy_then_answers").calls(2)];
+    let parts = [
+        Part::agent("agent").calls(2),
+        Part::trunk("one", "customer_busy_then_answers").calls(2),
+    ];
     let mut call = Call::set_up(&parts, json!({})).await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     let attempts = call.attempts().await;
     assert_eq!(attempts.len(), 2, "{attempts:#?}");
-    assert_eq!((attempts[0]["call_result"].clone(), attempts[0]["verdict"].clone()), (json!(6), json!("busy")));
+    assert_eq!(
+        (
+            attempts[0]["call_result"].clone(),
+            attempts[0]["verdict"].clone()
+        ),
+        (json!(6), json!("busy"))
+    );
     assert_eq!(attempts[0]["platform"]["code"], 486);
-    assert_eq!((attempts[0]["number"].clone(), attempts[1]["number"].clone()), (json!(1), json!(2)));
+    assert_eq!(
+        (attempts[0]["number"].clone(), attempts[1]["number"].clone()),
+        (json!(1), json!(2))
+    );
     expect(&ended, &attempts[1], 0, "reached", true);
     assert_eq!(ended["attempts"], 2);
     assert_ne!(attempts[0]["attempt_id"], attempts[1]["attempt_id"]);
@@ -101,13 +141,24 @@ async fn dead_route_passes_to_the_next_within_the_same_attempt() {
     assert_eq!(attempt["route"], "two");
     assert_eq!(ended["attempts"], 1);
     let told = call.client().events(&call.id).await;
-    assert!(told.iter().any(|event| event.to_string().contains("route_failed")), "{told:#?}");
+    assert!(
+        told.iter()
+            .any(|event| event.to_string().contains("route_failed")),
+        "{told:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_cancelled() {
     let rules = json!({"ring_customer": "3s"});
-    let mut call = Call::set_up(&[Part::agent("agent"), Part::trunk("one", "customer_cancelled")], rules).await;
+    let mut call = Call::set_up(
+        &[
+            Part::agent("agent"),
+            Part::trunk("one", "customer_cancelled"),
+        ],
+        rules,
+    )
+    .await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     expect(&ended, &call.only_attempt().await, 7, "no_answer", true);
@@ -116,7 +167,14 @@ async fn no_answer_is_cancelled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_that_crosses_the_cancel_is_hung_up_at_once() {
     let rules = json!({"ring_customer": "3s"});
-    let mut call = Call::set_up(&[Part::agent("agent"), Part::trunk("one", "customer_late_answer")], rules).await;
+    let mut call = Call::set_up(
+        &[
+            Part::agent("agent"),
+            Part::trunk("one", "customer_late_answer"),
+        ],
+        rules,
+    )
+    .await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     expect(&ended, &call.only_attempt().await, 7, "no_answer", true);
@@ -126,7 +184,10 @@ async fn answer_that_crosses_the_cancel_is_hung_up_at_once() {
 async fn proxy_challenges_and_is_given_the_right_digest() {
     let call = challenged("customer_challenges").await;
     let seen = call.parts[1].messages();
-    let credentials = seen.lines().find_map(|line| line.strip_prefix("Proxy-Authorization: ")).expect("credentials");
+    let credentials = seen
+        .lines()
+        .find_map(|line| line.strip_prefix("Proxy-Authorization: "))
+        .expect("credentials");
     assert_right_digest(credentials, "trunk-user", "trunk-secret", "INVITE");
 }
 
@@ -137,7 +198,11 @@ async fn server_challenges_and_is_given_the_right_digest() {
 }
 
 async fn challenged(scenario: &'static str) -> Call {
-    let mut call = Call::set_up(&[Part::agent("agent"), Part::trunk("one", scenario)], json!({})).await;
+    let mut call = Call::set_up(
+        &[Part::agent("agent"), Part::trunk("one", scenario)],
+        json!({}),
+    )
+    .await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     expect(&ended, &call.only_attempt().await, 0, "reached", true);
@@ -150,7 +215,14 @@ async fn challenged(scenario: &'static str) -> Call {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn early_media_before_the_answer() {
-    let mut call = Call::set_up(&[Part::agent("agent"), Part::trunk("one", "customer_early_media")], json!({})).await;
+    let mut call = Call::set_up(
+        &[
+            Part::agent("agent"),
+            Part::trunk("one", "customer_early_media"),
+        ],
+        json!({}),
+    )
+    .await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     expect(&ended, &call.only_attempt().await, 0, "reached", true);
@@ -158,13 +230,23 @@ async fn early_media_before_the_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn customer_on_hold_reaches_the_agent() {
-    let mut call = Call::set_up(&[Part::agent("agent"), Part::trunk("one", "customer_reinvites")], json!({})).await;
+    let mut call = Call::set_up(
+        &[
+            Part::agent("agent"),
+            Part::trunk("one", "customer_reinvites"),
+        ],
+        json!({}),
+    )
+    .await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
     expect(&ended, &call.only_attempt().await, 0, "reached", true);
     // The customer's `sendonly` arrived at the agent's phone.
     let seen = call.parts[0].messages();
-    assert!(seen.contains("a=sendonly"), "the hold did not reach the agent: {seen}");
+    assert!(
+        seen.contains("a=sendonly"),
+        "the hold did not reach the agent: {seen}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,36 +254,57 @@ async fn silent_trunk_is_a_route_fault_and_nobody_elses_problem() {
     // Bound, so that nothing is refused; never read, so that nothing is answered.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let port = silent.local_addr().expect("an address").port();
-    let parts = [Part::agent("agent"), Part::trunk("two", "customer_hangs_up")];
-    let dead = format!("[[routes]]\nkind = \"sip\"\nname = \"dead\"\nuri = \"sip:127.0.0.1:{port}\"\nping = \"0s\"\n");
+    let parts = [
+        Part::agent("agent"),
+        Part::trunk("two", "customer_hangs_up"),
+    ];
+    let dead = format!(
+        "[[routes]]\nkind = \"sip\"\nname = \"dead\"\nuri = \"sip:127.0.0.1:{port}\"\nping = \"0s\"\n"
+    );
     let parts = [parts[0].clone().calls(2), parts[1].clone()];
     let mut call = Call::set_up_with(&parts, json!({}), &dead).await;
     // The queue `void` has the silent route only; a ring time longer than SIP's own 32 s lets those speak.
-    let void = dn_queue("desk-pbx", &["dead"], json!({
-        "ring_customer": "45s", "retry": {"route_fault": {"after": "1s", "times": 0}}
-    }));
+    let void = dn_queue(
+        "desk-pbx",
+        &["dead"],
+        json!({
+            "ring_customer": "45s", "retry": {"route_fault": {"after": "1s", "times": 0}}
+        }),
+    );
     call.client().put_queue("void", void).await;
     let doomed = call.client().book(json!({
         "queue": "void", "customer_number": customer_number(77), "desired_response_type": "Voice", "any_hour": true,
     })).await;
     call.client()
-        .callback_when(&doomed, "the call to nowhere", LIMIT, |callback| callback["state"] == "dialling")
+        .callback_when(&doomed, "the call to nowhere", LIMIT, |callback| {
+            callback["state"] == "dialling"
+        })
         .await;
     // Another call is placed and held meanwhile.
     let ended = call.book_and_wait().await;
     let attempt = call.only_attempt().await;
     expect(&ended, &attempt, 0, "reached", true);
-    assert_eq!(call.client().callback(&doomed).await["state"], "dialling", "the silent call should still hang");
+    assert_eq!(
+        call.client().callback(&doomed).await["state"],
+        "dialling",
+        "the silent call should still hang"
+    );
     let nowhere = call.client().ended(&doomed, LIMIT).await;
     call.everybody_saw_what_they_expected();
     let attempts = call.client().attempts(&doomed).await;
     assert_eq!(attempts.len(), 1, "{attempts:#?}");
     expect(&nowhere, &attempts[0], 36, "route_fault", false);
-    assert_eq!(nowhere["attempts"], 0, "a silent trunk is not the customer's try");
+    assert_eq!(
+        nowhere["attempts"], 0,
+        "a silent trunk is not the customer's try"
+    );
 }
 
 async fn refused(code: u16, reason: &str, result: i32, verdict: &str) {
-    let parts = [Part::agent("agent"), Part::trunk("one", "customer_refuses").answering(code, reason)];
+    let parts = [
+        Part::agent("agent"),
+        Part::trunk("one", "customer_refuses").answering(code, reason),
+    ];
     let mut call = Call::set_up(&parts, json!({})).await;
     let ended = call.book_and_wait().await;
     call.everybody_saw_what_they_expected();
@@ -219,138 +322,6 @@ fn expect(ended: &Value, attempt: &Value, result: i32, verdict: &str, counted: b
     assert_eq!(ended["status"], 3, "{ended:#}");
 }
 
-/// One SIPp: which scenario it plays, and as whom.
-#[derive(Clone)]
-struct Part {
-    route: &'static str,
-    scenario: &'static str,
-    calls: u32,
-    answer: (u16, String),
-}
-
-impl Part {
-    /// The switch with the agents behind it.
-    fn agent(scenario: &'static str) -> Part {
-        Part { route: "desk-pbx", scenario, calls: 1, answer: (200, "OK".to_owned()) }
-    }
-
-    /// A trunk with the customer behind it.
-    fn trunk(route: &'static str, scenario: &'static str) -> Part {
-        Part { route, ..Part::agent(scenario) }
-    }
-
-    fn calls(self, calls: u32) -> Part {
-        Part { calls, ..self }
-    }
-
-    fn answering(self, code: u16, reason: &str) -> Part {
-        Part { answer: (code, reason.to_owned()), ..self }
-    }
-}
-
-struct Playing {
-    name: &'static str,
-    peer: Peer,
-    messages: PathBuf,
-}
-
-impl Playing {
-    fn start(part: &Part, port: u16, dir: &Path) -> Playing {
-        let dir = dir.join(part.route);
-        std::fs::create_dir(&dir).expect("a directory");
-        let words = [("@CODE@", part.answer.0.to_string()), ("@REASON@", part.answer.1.clone())];
-        let words: Vec<(&str, &str)> = words.iter().map(|(word, value)| (*word, value.as_str())).collect();
-        let scenario = copy_of(&format!("sipp/{}.xml", part.scenario), &dir, &words);
-        let messages = dir.join("messages.log");
-        let mut command = Command::new("sipp");
-        command
-            .args(["-i", "127.0.0.1", "-nostdin", "-timeout", "120", "-timeout_error"])
-            .arg("-sf")
-            .arg(&scenario)
-            .args(["-p", &port.to_string(), "-mp", &free_port_block(4).to_string(), "-m", &part.calls.to_string()])
-            .args(["-trace_msg", "-message_file"])
-            .arg(&messages)
-            .current_dir(&dir);
-        let peer = Peer::start(&format!("SIPp ({})", part.scenario), &mut command, &dir.join("sipp.log"));
-        Playing { name: part.scenario, peer, messages }
-    }
-
-    /// Everything it sent and received.
-    fn messages(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.messages).unwrap_or_default()).into_owned()
-    }
-}
-
-/// A server, the SIPps around it, and one booking.
-struct Call {
-    id: String,
-    parts: Vec<Playing>,
-    server: Server,
-    /// Last, so that logs can still be read while the others are dropped.
-    _dir: TempDir,
-}
-
-impl Call {
-    async fn set_up(parts: &[Part], rules: Value) -> Call {
-        Call::set_up_with(parts, rules, "").await
-    }
-
-    async fn set_up_with(parts: &[Part], rules: Value, more_config: &str) -> Call {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut config = more_config.to_owned();
-        let mut playing = Vec::new();
-        for part in parts {
-            let port = free_port();
-            config.push_str(&format!(
-                "\n[[routes]]\nkind = \"sip\"\nname = \"{}\"\nuri = \"sip:127.0.0.1:{port}\"\nping = \"0s\"\n\
-                 user = \"trunk-user\"\npassword = \"trunk-secret\"\nrealm = \"rig.example\"\n",
-                part.route
-            ));
-            playing.push(Playing::start(part, port, dir.path()));
-        }
-        let server = Server::start(&config).await;
-        let trunks: Vec<&str> = parts.iter().map(|part| part.route).filter(|route| *route != "desk-pbx").collect();
-        server.client.put_queue(QUEUE, dn_queue("desk-pbx", &trunks, rules)).await;
-        Call { id: String::new(), parts: playing, server, _dir: dir }
-    }
-
-    fn client(&self) -> &Client {
-        &self.server.client
-    }
-
-    async fn book_and_wait(&mut self) -> Value {
-        let request = json!({
-            "queue": QUEUE, "customer_number": customer_number(7), "desired_response_type": "Voice", "any_hour": true,
-        });
-        self.id = self.client().book(request).await;
-        self.client().ended(&self.id, LIMIT).await
-    }
-
-    async fn attempts(&self) -> Vec<Value> {
-        self.client().attempts(&self.id).await
-    }
-
-    async fn only_attempt(&self) -> Value {
-        let mut attempts = self.attempts().await;
-        assert_eq!(attempts.len(), 1, "{attempts:#?}");
-        attempts.remove(0)
-    }
-
-    /// SIPp ends with 0 when all its calls went by the scenario.
-    fn everybody_saw_what_they_expected(&mut self) {
-        for part in &mut self.parts {
-            let status = part.peer.wait(Duration::from_secs(40));
-            assert!(
-                status.is_some_and(|status| status.success()),
-                "SIPp ({}) ended with {status:?}\n{}\n{}",
-                part.name,
-                part.messages(),
-                part.peer.log()
-            );
-        }
-    }
-}
-
 /// Computes the digest with Python's own MD5: nothing of ours judges it.
 fn assert_right_digest(credentials: &str, user: &str, password: &str, method: &str) {
     let script = "import hashlib, re, sys\n\
@@ -360,13 +331,22 @@ fn assert_right_digest(credentials: &str, user: &str, password: &str, method: &s
                   ha1, ha2 = md5(f'{user}:{d[\"realm\"]}:{password}'), md5(f'{method}:{d[\"uri\"]}')\n\
                   right = md5(':'.join([ha1, d['nonce'], d['nc'], d['cnonce'], d['qop'], ha2]))\n\
                   sys.exit(0 if d['username'] == user and d['response'] == right else 1)\n";
-    let judged = Command::new("python3").args(["-c", script, credentials, user, password, method]).output();
+    let judged = Command::new("python3")
+        .args(["-c", script, credentials, user, password, method])
+        .output();
     let judged = judged.expect("python3; script/test installs it");
     let complaint = String::from_utf8_lossy(&judged.stderr);
-    assert!(judged.status.success(), "not the right digest: {credentials} {complaint}");
+    assert!(
+        judged.status.success(),
+        "not the right digest: {credentials} {complaint}"
+    );
 }
 
 /// The different Call-IDs in a message log.
 fn call_ids(messages: &str) -> std::collections::BTreeSet<String> {
-    messages.lines().filter_map(|line| line.strip_prefix("Call-ID:")).map(|id| id.trim().to_owned()).collect()
+    messages
+        .lines()
+        .filter_map(|line| line.strip_prefix("Call-ID:"))
+        .map(|id| id.trim().to_owned())
+        .collect()
 }

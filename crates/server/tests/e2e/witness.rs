@@ -10,7 +10,10 @@ use tokio::net::UdpSocket;
 /// What a telephone does with a call. Times are from the INVITE, or from the ACK for hanging up.
 #[derive(Clone, Copy, Debug)]
 pub enum Manner {
-    Answer { after: Duration, hang_up: Option<Duration> },
+    Answer {
+        after: Duration,
+        hang_up: Option<Duration>,
+    },
     Refuse(u16),
     RingForever,
 }
@@ -79,7 +82,11 @@ impl Witness {
         let port = socket.local_addr().expect("an address").port();
         let book = Arc::new(Mutex::new(Book::default()));
         let serving = tokio::spawn(serve(socket, port, book.clone(), manner));
-        Witness { port, book, serving }
+        Witness {
+            port,
+            book,
+            serving,
+        }
     }
 
     pub fn rings(&self) -> BTreeMap<String, u32> {
@@ -103,17 +110,29 @@ impl Witness {
     /// Calls still ringing or talking that began before then.
     pub fn open_since_before(&self, moment: Instant) -> Vec<Seen> {
         let book = self.book();
-        let legs = book.legs.iter().filter(|(_, leg)| leg.began < moment && leg.phase != Phase::Over);
+        let legs = book
+            .legs
+            .iter()
+            .filter(|(_, leg)| leg.began < moment && leg.phase != Phase::Over);
         legs.map(|(call_id, leg)| leg.seen(call_id)).collect()
     }
 
     pub fn open(&self) -> usize {
-        self.book().legs.values().filter(|leg| leg.phase != Phase::Over).count()
+        self.book()
+            .legs
+            .values()
+            .filter(|leg| leg.phase != Phase::Over)
+            .count()
     }
 
     /// When the first call after that moment began.
     pub fn first_since(&self, moment: Instant) -> Option<Instant> {
-        self.book().legs.values().map(|leg| leg.began).filter(|began| *began >= moment).min()
+        self.book()
+            .legs
+            .values()
+            .map(|leg| leg.began)
+            .filter(|began| *began >= moment)
+            .min()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -146,7 +165,12 @@ impl Leg {
 /// Messages to be sent, with their destinations.
 type Outbox = Vec<(SocketAddr, String)>;
 
-async fn serve(socket: UdpSocket, port: u16, book: Arc<Mutex<Book>>, manner: impl Fn(&str) -> Manner + Send) {
+async fn serve(
+    socket: UdpSocket,
+    port: u16,
+    book: Arc<Mutex<Book>>,
+    manner: impl Fn(&str) -> Manner + Send,
+) {
     let mut buffer = vec![0; 65_536];
     let mut tick = tokio::time::interval(Duration::from_millis(10));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -183,18 +207,20 @@ fn take(
     if message.trim().is_empty() {
         return;
     }
-    let (Some(call_id), Some(cseq)) = (header(message, "Call-ID").map(str::to_owned), cseq(message)) else {
+    let (Some(call_id), Some(cseq)) =
+        (header(message, "Call-ID").map(str::to_owned), cseq(message))
+    else {
         book.confused.push(format!("no SIP: {:.60}", message));
         return;
     };
     let method = message.split(' ').next().unwrap_or_default().to_owned();
     if method == "SIP/2.0" {
         // The only requests these telephones send are BYEs: any final answer ends the call.
-        if !message.starts_with("SIP/2.0 1") {
-            if let Some(leg) = book.legs.get_mut(&call_id) {
-                leg.phase = Phase::Over;
-                leg.bye = None;
-            }
+        if !message.starts_with("SIP/2.0 1")
+            && let Some(leg) = book.legs.get_mut(&call_id)
+        {
+            leg.phase = Phase::Over;
+            leg.bye = None;
         }
         return;
     }
@@ -226,20 +252,27 @@ fn begin(
     outbox: &mut Outbox,
 ) {
     let branch = branch(message);
-    if let Some(leg) = book.legs.get(call_id) {
-        if leg.branch == branch {
-            // A retransmission: the last word is said again, and nothing is counted.
-            let word = leg.answered.clone().map_or_else(|| response(message, 180, "", port), |(_, text)| text);
-            outbox.push((from, word));
-            return;
-        }
+    if let Some(leg) = book.legs.get(call_id)
+        && leg.branch == branch
+    {
+        // A retransmission: the last word is said again, and nothing is counted.
+        let word = leg
+            .answered
+            .clone()
+            .map_or_else(|| response(message, 180, "", port), |(_, text)| text);
+        outbox.push((from, word));
+        return;
     }
     let attempt = header(message, "X-Ringback-Attempt").map(str::to_owned);
     match &attempt {
         Some(attempt) => *book.rings.entry(attempt.clone()).or_default() += 1,
         None => book.nameless += 1,
     }
-    let user = message.split(' ').nth(1).and_then(|uri| uri.strip_prefix("sip:")).and_then(|uri| uri.split('@').next());
+    let user = message
+        .split(' ')
+        .nth(1)
+        .and_then(|uri| uri.strip_prefix("sip:"))
+        .and_then(|uri| uri.split('@').next());
     let manner = manner(user.unwrap_or_default());
     let mut leg = Leg {
         began: Instant::now(),
@@ -257,21 +290,43 @@ fn begin(
         bye: None,
     };
     match manner {
-        Manner::Refuse(code) => leg.say(cseq, response(message, code, "", port), outbox, Phase::Over),
-        Manner::Answer { .. } | Manner::RingForever => outbox.push((from, response(message, 180, "", port))),
+        Manner::Refuse(code) => {
+            leg.say(cseq, response(message, code, "", port), outbox, Phase::Over)
+        }
+        Manner::Answer { .. } | Manner::RingForever => {
+            outbox.push((from, response(message, 180, "", port)))
+        }
     }
     book.legs.insert(call_id.to_owned(), leg);
 }
 
-fn within(leg: &mut Leg, method: &str, message: &str, cseq: u32, from: SocketAddr, port: u16, outbox: &mut Outbox) {
+fn within(
+    leg: &mut Leg,
+    method: &str,
+    message: &str,
+    cseq: u32,
+    from: SocketAddr,
+    port: u16,
+    outbox: &mut Outbox,
+) {
     leg.far = from;
     match method {
         "ACK" => {
-            if leg.answered.as_ref().is_some_and(|(number, _)| *number == cseq) {
+            if leg
+                .answered
+                .as_ref()
+                .is_some_and(|(number, _)| *number == cseq)
+            {
                 leg.again_at = None;
                 leg.acknowledged = true;
-                if let (Manner::Answer { hang_up: Some(after), .. }, None, Phase::Answered) =
-                    (leg.manner, leg.hang_up_at, leg.phase)
+                if let (
+                    Manner::Answer {
+                        hang_up: Some(after),
+                        ..
+                    },
+                    None,
+                    Phase::Answered,
+                ) = (leg.manner, leg.hang_up_at, leg.phase)
                 {
                     leg.hang_up_at = Some(Instant::now() + after);
                 }
@@ -285,14 +340,21 @@ fn within(leg: &mut Leg, method: &str, message: &str, cseq: u32, from: SocketAdd
             }
             Some(_) | None => outbox.push((from, response(message, 481, "", port))),
         },
-        "CANCEL" if leg.phase == Phase::Over => outbox.push((from, response(message, 481, "", port))),
+        "CANCEL" if leg.phase == Phase::Over => {
+            outbox.push((from, response(message, 481, "", port)))
+        }
         // A phone that has answered says 200 as well, and means nothing by it (RFC 3261, 9.2).
         "CANCEL" => {
             outbox.push((from, response(message, 200, "", port)));
             if leg.phase == Phase::Ringing {
                 let invite = leg.invite.clone();
                 let number = self::cseq(&invite).unwrap_or_default();
-                leg.say(number, response(&invite, 487, "", port), outbox, Phase::Over);
+                leg.say(
+                    number,
+                    response(&invite, 487, "", port),
+                    outbox,
+                    Phase::Over,
+                );
             }
         }
         "BYE" => {
@@ -310,12 +372,17 @@ fn within(leg: &mut Leg, method: &str, message: &str, cseq: u32, from: SocketAdd
 fn pass_time(book: &mut Book, port: u16, outbox: &mut Outbox) {
     let now = Instant::now();
     for leg in book.legs.values_mut() {
-        if let (Phase::Ringing, Manner::Answer { after, .. }) = (leg.phase, leg.manner) {
-            if now >= leg.began + after {
-                let invite = leg.invite.clone();
-                let number = cseq(&invite).unwrap_or_default();
-                leg.say(number, response(&invite, 200, SDP, port), outbox, Phase::Answered);
-            }
+        if let (Phase::Ringing, Manner::Answer { after, .. }) = (leg.phase, leg.manner)
+            && now >= leg.began + after
+        {
+            let invite = leg.invite.clone();
+            let number = cseq(&invite).unwrap_or_default();
+            leg.say(
+                number,
+                response(&invite, 200, SDP, port),
+                outbox,
+                Phase::Answered,
+            );
         }
         if leg.hang_up_at.is_some_and(|at| now >= at) && leg.phase == Phase::Answered {
             leg.hang_up_at = None;
@@ -366,10 +433,16 @@ impl Leg {
 fn response(request: &str, status: u16, body: &str, port: u16) -> String {
     let mut text = format!("SIP/2.0 {status} Witness\r\n");
     for line in head(request).skip(1) {
-        let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let name = line
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         match name.as_str() {
             "to" if !line.contains("tag=") => text.push_str(&format!("{line};tag=w{port}\r\n")),
-            "via" | "from" | "to" | "call-id" | "cseq" | "record-route" => text.push_str(&format!("{line}\r\n")),
+            "via" | "from" | "to" | "call-id" | "cseq" | "record-route" => {
+                text.push_str(&format!("{line}\r\n"))
+            }
             _ => {}
         }
     }
@@ -383,7 +456,10 @@ fn response(request: &str, status: u16, body: &str, port: u16) -> String {
 
 fn bye(invite: &str, port: u16) -> String {
     let field = |name| header(invite, name).unwrap_or_default();
-    let contact = field("Contact").split(['<', '>']).nth(1).unwrap_or_default();
+    let contact = field("Contact")
+        .split(['<', '>'])
+        .nth(1)
+        .unwrap_or_default();
     format!(
         "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bKw{id};rport\r\nMax-Forwards: 70\r\n\
          From: {to};tag=w{port}\r\nTo: {from}\r\nCall-ID: {id}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
@@ -394,13 +470,20 @@ fn bye(invite: &str, port: u16) -> String {
 }
 
 fn head(message: &str) -> impl Iterator<Item = &str> {
-    message.split("\r\n\r\n").next().unwrap_or_default().split("\r\n")
+    message
+        .split("\r\n\r\n")
+        .next()
+        .unwrap_or_default()
+        .split("\r\n")
 }
 
 fn header<'a>(message: &'a str, name: &str) -> Option<&'a str> {
     head(message).skip(1).find_map(|line| {
         let (found, value) = line.split_once(':')?;
-        found.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        found
+            .trim()
+            .eq_ignore_ascii_case(name)
+            .then(|| value.trim())
     })
 }
 
@@ -410,5 +493,8 @@ fn cseq(message: &str) -> Option<u32> {
 
 fn branch(message: &str) -> String {
     let via = header(message, "Via").unwrap_or_default();
-    via.split(';').find_map(|part| part.trim().strip_prefix("branch=")).unwrap_or_default().to_owned()
+    via.split(';')
+        .find_map(|part| part.trim().strip_prefix("branch="))
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -85,7 +85,8 @@ pub(super) fn queue_view(
 }
 
 /// Calls to a number in the last day, and the call going on with it. Letters are not calls; nor are
-/// tries that never reached the customer's side because a trunk or the agent's own phone failed.
+/// tries that never reached the customer's side because a trunk or the agent's own phone failed. One
+/// that the customer picked up is a call, whatever failed afterwards.
 pub(super) fn number(
     conn: &Connection,
     tenant: &TenantId,
@@ -100,7 +101,7 @@ pub(super) fn number(
     let mut statement = conn.prepare_cached(
         "SELECT began_at FROM attempts
          WHERE tenant = ?1 AND contact = ?2 AND by_mail = 0 AND began_at > ?3
-             AND (verdict IS NULL OR verdict NOT IN ('route_fault', 'agent_fault'))
+             AND (verdict IS NULL OR answered_at IS NOT NULL OR verdict NOT IN ('route_fault', 'agent_fault'))
          ORDER BY began_at DESC LIMIT ?4",
     )?;
     let mut rows = statement.query(params![

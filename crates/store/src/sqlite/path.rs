@@ -159,6 +159,9 @@ fn write_attempt(
                 Err(error) => Err(error.into()),
             }
         }
+        AttemptChange::Answered { at, .. } => amend(conn, tenant, id, |attempt| {
+            attempt.answered_at = attempt.answered_at.or(Some(at));
+        }),
         AttemptChange::Connected { at, route, .. } => amend(conn, tenant, id, |attempt| {
             attempt.answered_at = attempt.answered_at.or(Some(at));
             attempt.route = route.or(attempt.route.take());

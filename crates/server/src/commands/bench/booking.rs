@@ -13,7 +13,12 @@ pub async fn rate(ground: &Ground, clients: usize, seconds: u64) -> Result<Rate,
     // Connections are opened and code is warm before anything counts.
     book_until(ground, clients, Limit::Count(clients as u32 * 4)).await?;
     let began = Instant::now();
-    let latencies = book_until(ground, clients, Limit::Time(began + Duration::from_secs(seconds))).await?;
+    let latencies = book_until(
+        ground,
+        clients,
+        Limit::Time(began + Duration::from_secs(seconds)),
+    )
+    .await?;
     Ok(Rate::new(clients, began.elapsed(), latencies))
 }
 
@@ -28,7 +33,11 @@ enum Limit {
     Time(Instant),
 }
 
-async fn book_until(ground: &Ground, clients: usize, limit: Limit) -> Result<Vec<Duration>, Setback> {
+async fn book_until(
+    ground: &Ground,
+    clients: usize,
+    limit: Limit,
+) -> Result<Vec<Duration>, Setback> {
     let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
     let next = Arc::new(AtomicU32::new(rand::random::<u32>() % 500_000));
     let first = next.load(Ordering::Relaxed);

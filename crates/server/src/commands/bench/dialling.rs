@@ -24,8 +24,11 @@ pub async fn delays(parent: &Path, count: u32) -> Result<Delays, Setback> {
     let mut town = ground.town.witness().listen();
 
     let first = Timestamp::now() + AHEAD;
-    let due: HashMap<String, Timestamp> =
-        numbers.iter().zip(0..).map(|(number, n)| (number.clone(), first + APART * n)).collect();
+    let due: HashMap<String, Timestamp> = numbers
+        .iter()
+        .zip(0..)
+        .map(|(number, n)| (number.clone(), first + APART * n))
+        .collect();
     let mut booking = JoinSet::new();
     for (number, due) in &due {
         let (client, number, due) = (ground.client(), number.clone(), *due);
@@ -35,7 +38,9 @@ pub async fn delays(parent: &Path, count: u32) -> Result<Delays, Setback> {
         booked.map_err(|error| Setback(format!("a client broke: {error}")))??;
     }
     if Timestamp::now() >= first {
-        return Err(Setback("the machine is too busy: the first callback was due before all were booked".to_owned()));
+        return Err(Setback(
+            "the machine is too busy: the first callback was due before all were booked".to_owned(),
+        ));
     }
 
     // An agent's telephone does not know for whom it rings; the attempt's id joins the two.
@@ -49,24 +54,40 @@ pub async fn delays(parent: &Path, count: u32) -> Result<Delays, Setback> {
             };
             let now = Timestamp::now();
             match happening {
-                Ok(Happening::Rang { line, attempt: Some(attempt), .. }) if customer => {
+                Ok(Happening::Rang {
+                    line,
+                    attempt: Some(attempt),
+                    ..
+                }) if customer => {
                     at_customer.insert(attempt, (now, line));
                 }
-                Ok(Happening::Rang { attempt: Some(attempt), .. }) => {
+                Ok(Happening::Rang {
+                    attempt: Some(attempt),
+                    ..
+                }) => {
                     at_desk.insert(attempt, now);
                 }
                 Ok(_) => {}
                 Err(RecvError::Lagged(missed)) => {
-                    return Err(Setback(format!("{missed} reports of the telephones were missed")));
+                    return Err(Setback(format!(
+                        "{missed} reports of the telephones were missed"
+                    )));
                 }
-                Err(RecvError::Closed) => return Err(Setback("the telephones are gone".to_owned())),
+                Err(RecvError::Closed) => {
+                    return Err(Setback("the telephones are gone".to_owned()));
+                }
             }
         }
         Ok(())
     };
     match tokio::time::timeout(PATIENCE, everybody).await {
         Ok(rung) => rung?,
-        Err(_) => return Err(Setback(format!("only {} of {count} customers were rung", at_customer.len()))),
+        Err(_) => {
+            return Err(Setback(format!(
+                "only {} of {count} customers were rung",
+                at_customer.len()
+            )));
+        }
     }
     let (mut to_agent, mut to_customer) = (Vec::new(), Vec::new());
     for (attempt, (rang, line)) in &at_customer {
@@ -77,7 +98,11 @@ pub async fn delays(parent: &Path, count: u32) -> Result<Delays, Setback> {
     // The last calls end before the server does.
     tokio::time::sleep(Duration::from_secs(1)).await;
     ground.clear().await;
-    Ok(Delays { count, to_agent: Spread::of(to_agent), to_customer: Spread::of(to_customer) })
+    Ok(Delays {
+        count,
+        to_agent: Spread::of(to_agent),
+        to_customer: Spread::of(to_customer),
+    })
 }
 
 /// Nothing rings before it is due; if the wall clock was set back meanwhile, the delay is unknown and counts as none.

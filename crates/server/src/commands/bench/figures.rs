@@ -40,7 +40,11 @@ pub struct Spread {
 impl Rate {
     pub fn new(clients: usize, took: Duration, latencies: Vec<Duration>) -> Rate {
         let per_second = latencies.len() as f64 / took.as_secs_f64().max(f64::MIN_POSITIVE);
-        Rate { clients, per_second, latency: Spread::of(latencies) }
+        Rate {
+            clients,
+            per_second,
+            latency: Spread::of(latencies),
+        }
     }
 }
 
@@ -48,8 +52,16 @@ impl Spread {
     pub fn of(mut all: Vec<Duration>) -> Spread {
         all.sort();
         // Nearest rank: always something that was really measured.
-        let at = |percent: usize| all.get((all.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default();
-        Spread { p50: at(50), p95: at(95), p99: at(99) }
+        let at = |percent: usize| {
+            all.get((all.len() * percent).div_ceil(100).saturating_sub(1))
+                .copied()
+                .unwrap_or_default()
+        };
+        Spread {
+            p50: at(50),
+            p95: at(95),
+            p99: at(99),
+        }
     }
 
     fn json(self) -> Value {
@@ -57,7 +69,12 @@ impl Spread {
     }
 
     fn columns(self) -> String {
-        format!("{:>9.1} {:>9.1} {:>9.1}", ms(self.p50), ms(self.p95), ms(self.p99))
+        format!(
+            "{:>9.1} {:>9.1} {:>9.1}",
+            ms(self.p50),
+            ms(self.p95),
+            ms(self.p99)
+        )
     }
 }
 
@@ -81,25 +98,83 @@ impl Report {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{words}");
         };
-        line(&mut text, format!("ringback {} on {} cores, database in {}", env!("CARGO_PKG_VERSION"), self.cores, self.dir.display()));
+        line(
+            &mut text,
+            format!(
+                "ringback {} on {} cores, database in {}",
+                env!("CARGO_PKG_VERSION"),
+                self.cores,
+                self.dir.display()
+            ),
+        );
         for caveat in self.caveats() {
             line(&mut text, format!("  note: {caveat}"));
         }
-        line(&mut text, format!("\n{:<34}{:>10} {:>7} {:>9} {:>9} {:>9}", "bookings over HTTP", "per second", "ratio", "p50 ms", "p95 ms", "p99 ms"));
+        line(
+            &mut text,
+            format!(
+                "\n{:<34}{:>10} {:>7} {:>9} {:>9} {:>9}",
+                "bookings over HTTP", "per second", "ratio", "p50 ms", "p95 ms", "p99 ms"
+            ),
+        );
         for rate in &self.bookings {
-            let who = if rate.clients == 1 { "1 client".to_owned() } else { format!("{} clients", rate.clients) };
-            line(&mut text, format!("  {who:<32}{:>10.0} {:>7.1} {}", rate.per_second, self.ratio(rate), rate.latency.columns()));
+            let who = if rate.clients == 1 {
+                "1 client".to_owned()
+            } else {
+                format!("{} clients", rate.clients)
+            };
+            line(
+                &mut text,
+                format!(
+                    "  {who:<32}{:>10.0} {:>7.1} {}",
+                    rate.per_second,
+                    self.ratio(rate),
+                    rate.latency.columns()
+                ),
+            );
         }
         if let Some(delays) = &self.dialling {
             let what = format!("due to INVITE, {} callbacks", delays.count);
-            line(&mut text, format!("\n{what:<52} {:>9} {:>9} {:>9}", "p50 ms", "p95 ms", "p99 ms"));
-            line(&mut text, format!("  {:<50} {}", "at the agent's telephone", delays.to_agent.columns()));
-            line(&mut text, format!("  {:<50} {}", "at the customer's (after the agent answered)", delays.to_customer.columns()));
+            line(
+                &mut text,
+                format!(
+                    "\n{what:<52} {:>9} {:>9} {:>9}",
+                    "p50 ms", "p95 ms", "p99 ms"
+                ),
+            );
+            line(
+                &mut text,
+                format!(
+                    "  {:<50} {}",
+                    "at the agent's telephone",
+                    delays.to_agent.columns()
+                ),
+            );
+            line(
+                &mut text,
+                format!(
+                    "  {:<50} {}",
+                    "at the customer's (after the agent answered)",
+                    delays.to_customer.columns()
+                ),
+            );
         }
-        line(&mut text, format!("\n{:<52} {:>9}", "memory (this process, its clients included)", "MiB"));
-        line(&mut text, format!("  {:<50} {:>9}", "at rest", mib(self.resident_at_rest)));
+        line(
+            &mut text,
+            format!(
+                "\n{:<52} {:>9}",
+                "memory (this process, its clients included)", "MiB"
+            ),
+        );
+        line(
+            &mut text,
+            format!("  {:<50} {:>9}", "at rest", mib(self.resident_at_rest)),
+        );
         let waiting = format!("with {} callbacks waiting", self.waiting);
-        line(&mut text, format!("  {waiting:<50} {:>9}", mib(self.resident_when_waiting)));
+        line(
+            &mut text,
+            format!("  {waiting:<50} {:>9}", mib(self.resident_when_waiting)),
+        );
         text
     }
 
@@ -138,7 +213,11 @@ impl Report {
     /// How much more than one client alone.
     fn ratio(&self, rate: &Rate) -> f64 {
         let one = self.bookings.first().map_or(0.0, |first| first.per_second);
-        if one > 0.0 { rate.per_second / one } else { 0.0 }
+        if one > 0.0 {
+            rate.per_second / one
+        } else {
+            0.0
+        }
     }
 
     /// What keeps these figures from being records.
@@ -160,7 +239,13 @@ impl Report {
 /// Resident memory of this process; unknown where there is no `/proc`.
 pub fn resident_kb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?
+        .trim()
+        .strip_suffix(" kB")?
+        .parse()
+        .ok()
 }
 
 fn ms(duration: Duration) -> f64 {
@@ -172,7 +257,10 @@ fn rounded(figure: f64) -> f64 {
 }
 
 fn mib(kb: Option<u64>) -> String {
-    kb.map_or_else(|| "unknown".to_owned(), |kb| format!("{:.1}", kb as f64 / 1024.0))
+    kb.map_or_else(
+        || "unknown".to_owned(),
+        |kb| format!("{:.1}", kb as f64 / 1024.0),
+    )
 }
 
 #[cfg(test)]
@@ -183,7 +271,10 @@ mod tests {
     fn spreads_are_nearest_ranks() {
         let ms = Duration::from_millis;
         let spread = Spread::of((1..=200).rev().map(ms).collect());
-        assert_eq!((spread.p50, spread.p95, spread.p99), (ms(100), ms(190), ms(198)));
+        assert_eq!(
+            (spread.p50, spread.p95, spread.p99),
+            (ms(100), ms(190), ms(198))
+        );
         let one = Spread::of(vec![ms(7)]);
         assert_eq!((one.p50, one.p99), (ms(7), ms(7)));
         assert_eq!(Spread::of(Vec::new()).p99, Duration::ZERO);
@@ -193,10 +284,17 @@ mod tests {
     fn ratios_are_to_one_client() {
         let mut report = Report::new(Path::new("/somewhere"), true);
         for (clients, count) in [(1, 100), (16, 950)] {
-            report.bookings.push(Rate::new(clients, Duration::from_secs(1), vec![Duration::from_millis(1); count]));
+            report.bookings.push(Rate::new(
+                clients,
+                Duration::from_secs(1),
+                vec![Duration::from_millis(1); count],
+            ));
         }
         assert_eq!(report.json()["bookings"][1]["ratio_to_one_client"], 9.5);
         let table = report.table();
-        assert!(table.contains("16 clients") && table.contains("9.5"), "{table}");
+        assert!(
+            table.contains("16 clients") && table.contains("9.5"),
+            "{table}"
+        );
     }
 }

@@ -35,13 +35,25 @@ impl Ground {
     pub async fn lay(parent: &Path, numbers: &[String]) -> Result<Ground, Setback> {
         let moment = Duration::from_millis(10);
         let desk = (1..=AGENTS).fold(TrunkOptions::default(), |desk, agent| {
-            desk.line(&extension(agent), Behaviour::answer(moment, Talk::UntilHungUp))
+            desk.line(
+                &extension(agent),
+                Behaviour::answer(moment, Talk::UntilHungUp),
+            )
         });
-        let desk = Trunk::start(desk).await.map_err(|error| Setback(format!("no socket for a telephone: {error}")))?;
-        let town = numbers.iter().fold(TrunkOptions::default(), |town, number| {
-            town.line(number, Behaviour::answer(moment, Talk::For(Duration::from_millis(100))))
-        });
-        let town = Trunk::start(town).await.map_err(|error| Setback(format!("no socket for a telephone: {error}")))?;
+        let desk = Trunk::start(desk)
+            .await
+            .map_err(|error| Setback(format!("no socket for a telephone: {error}")))?;
+        let town = numbers
+            .iter()
+            .fold(TrunkOptions::default(), |town, number| {
+                town.line(
+                    number,
+                    Behaviour::answer(moment, Talk::For(Duration::from_millis(100))),
+                )
+            });
+        let town = Trunk::start(town)
+            .await
+            .map_err(|error| Setback(format!("no socket for a telephone: {error}")))?;
 
         let directory = Directory::make(parent)?;
         let file = directory.0.join("ringback.toml");
@@ -51,20 +63,32 @@ impl Ground {
             route("desk", &desk),
             route("town", &town)
         );
-        let config = Config::parse(&file, &text, &[], Timestamp::now()).map_err(|error| Setback(error.to_string()))?;
-        let server = wiring::start(config).await.map_err(|error| Setback(error.to_string()))?;
+        let config = Config::parse(&file, &text, &[], Timestamp::now())
+            .map_err(|error| Setback(error.to_string()))?;
+        let server = wiring::start(config)
+            .await
+            .map_err(|error| Setback(error.to_string()))?;
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
             .build()
             .map_err(|error| Setback(format!("no HTTP client: {error}")))?;
-        let ground = Ground { desk, town, server, http, directory };
+        let ground = Ground {
+            desk,
+            town,
+            server,
+            http,
+            directory,
+        };
         ground.open_queue().await?;
         Ok(ground)
     }
 
     /// A client with connections of its own, as separate programs have.
     pub fn client(&self) -> Client {
-        Client { base: format!("http://{}", self.server.address), http: self.http.clone() }
+        Client {
+            base: format!("http://{}", self.server.address),
+            http: self.http.clone(),
+        }
     }
 
     pub async fn clear(self) {
@@ -96,14 +120,22 @@ impl Ground {
                 "auto_accept": true,
             });
             self.put(&format!("/v1/agents/{agent}"), &person).await?;
-            self.put(&format!("/v1/agents/{agent}/presence"), &json!({"presence": "ready"})).await?;
+            self.put(
+                &format!("/v1/agents/{agent}/presence"),
+                &json!({"presence": "ready"}),
+            )
+            .await?;
         }
         Ok(())
     }
 
     async fn put(&self, path: &str, body: &Value) -> Result<(), Setback> {
         let (status, answer) = self.client().send(Method::PUT, path, body).await?;
-        if status.is_success() { Ok(()) } else { Err(Setback(format!("{path} was refused: {status} {answer}"))) }
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(Setback(format!("{path} was refused: {status} {answer}")))
+        }
     }
 }
 
@@ -125,15 +157,33 @@ impl Client {
             "subject": "A question about the last bill",
         });
         let (status, body) = self.send(Method::POST, "/v1/callbacks", &request).await?;
-        if status == StatusCode::CREATED { Ok(body) } else { Err(Setback(format!("a booking was answered {status}: {body}"))) }
+        if status == StatusCode::CREATED {
+            Ok(body)
+        } else {
+            Err(Setback(format!("a booking was answered {status}: {body}")))
+        }
     }
 
-    async fn send(&self, method: Method, path: &str, body: &Value) -> Result<(StatusCode, Value), Setback> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, Value), Setback> {
         let failed = |error: reqwest::Error| Setback(format!("no answer: {error}"));
-        let answer = self.http.request(method, format!("{}{path}", self.base)).json(body).send().await.map_err(failed)?;
+        let answer = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .json(body)
+            .send()
+            .await
+            .map_err(failed)?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(failed)?;
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        Ok((
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        ))
     }
 }
 
@@ -170,7 +220,10 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            eprintln!("ringback bench: {} could not be removed: {error}", self.0.display());
+            eprintln!(
+                "ringback bench: {} could not be removed: {error}",
+                self.0.display()
+            );
         }
     }
 }

@@ -17,7 +17,10 @@ impl Client {
     pub fn new(base: String) -> Client {
         // The first one is as good as any: it fails only because another test was faster.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(REQUEST).build().expect("a client");
+        let http = reqwest::Client::builder()
+            .timeout(REQUEST)
+            .build()
+            .expect("a client");
         Client { base, http }
     }
 
@@ -39,39 +42,64 @@ impl Client {
         let answer = request.send().await?;
         let status = answer.status();
         let bytes = answer.bytes().await?;
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
+        Ok((
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        ))
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let (status, body) = self.ask(Method::GET, path, &[], None).await.expect("an answer");
+        let (status, body) = self
+            .ask(Method::GET, path, &[], None)
+            .await
+            .expect("an answer");
         assert_eq!(status, StatusCode::OK, "GET {path}: {body}");
         body
     }
 
     /// Asks for something that must succeed.
     pub async fn send(&self, method: Method, path: &str, body: Value) -> Value {
-        let (status, answer) = self.ask(method.clone(), path, &[], Some(&body)).await.expect("an answer");
+        let (status, answer) = self
+            .ask(method.clone(), path, &[], Some(&body))
+            .await
+            .expect("an answer");
         assert!(status.is_success(), "{method} {path}: {status} {answer}");
         answer
     }
 
     pub async fn put_queue(&self, id: &str, rules: Value) {
-        self.send(Method::PUT, &format!("/v1/queues/{id}"), rules).await;
+        self.send(Method::PUT, &format!("/v1/queues/{id}"), rules)
+            .await;
     }
 
     /// An agent whose phone is the desk: offers count as accepted.
-    pub async fn put_agent(&self, id: i64, dn: &str, route: Option<&str>, queue: &str, auto_accept: bool) {
+    pub async fn put_agent(
+        &self,
+        id: i64,
+        dn: &str,
+        route: Option<&str>,
+        queue: &str,
+        auto_accept: bool,
+    ) {
         let agent = json!({
             "name": format!("Agent {id}"), "dn": dn, "route": route, "queues": [queue], "auto_accept": auto_accept,
         });
-        self.send(Method::PUT, &format!("/v1/agents/{id}"), agent).await;
-        self.send(Method::PUT, &format!("/v1/agents/{id}/presence"), json!({"presence": "ready"})).await;
+        self.send(Method::PUT, &format!("/v1/agents/{id}"), agent)
+            .await;
+        self.send(
+            Method::PUT,
+            &format!("/v1/agents/{id}/presence"),
+            json!({"presence": "ready"}),
+        )
+        .await;
     }
 
     /// Books and gives the new callback's id.
     pub async fn book(&self, request: Value) -> String {
-        let (status, answer) =
-            self.ask(Method::POST, "/v1/callbacks", &[], Some(&request)).await.expect("an answer");
+        let (status, answer) = self
+            .ask(Method::POST, "/v1/callbacks", &[], Some(&request))
+            .await
+            .expect("an answer");
         assert_eq!(status, StatusCode::CREATED, "{answer}");
         answer["interaction_id"].as_str().expect("an id").to_owned()
     }
@@ -91,7 +119,13 @@ impl Client {
     }
 
     /// Waits until the callback is as it should be, and gives it.
-    pub async fn callback_when(&self, id: &str, what: &str, limit: Duration, fits: impl Fn(&Value) -> bool) -> Value {
+    pub async fn callback_when(
+        &self,
+        id: &str,
+        what: &str,
+        limit: Duration,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Value {
         let until = Instant::now() + limit;
         loop {
             let callback = self.callback(id).await;
@@ -101,7 +135,9 @@ impl Client {
             if Instant::now() > until {
                 let attempts = self.attempts(id).await;
                 let events = self.events(id).await;
-                panic!("{what} did not happen in {limit:?}\n{callback:#}\nattempts {attempts:#?}\nevents {events:#?}");
+                panic!(
+                    "{what} did not happen in {limit:?}\n{callback:#}\nattempts {attempts:#?}\nevents {events:#?}"
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -109,12 +145,15 @@ impl Client {
 
     /// Waits for the end of the callback (`status` 3), and gives it.
     pub async fn ended(&self, id: &str, limit: Duration) -> Value {
-        self.callback_when(id, "the end", limit, |callback| callback["status"] == 3).await
+        self.callback_when(id, "the end", limit, |callback| callback["status"] == 3)
+            .await
     }
 }
 
 /// Lists come in a page (`items`) or as they are.
 fn list(answer: &Value) -> &[Value] {
     let found = answer.get("items").unwrap_or(answer);
-    found.as_array().unwrap_or_else(|| panic!("not a list: {answer}"))
+    found
+        .as_array()
+        .unwrap_or_else(|| panic!("not a list: {answer}"))
 }

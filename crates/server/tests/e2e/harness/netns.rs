@@ -47,9 +47,14 @@ impl Network {
             run(&["ip", "netns", "add", &namespace]);
             // From here on dropping takes it down again.
             network.hosts.push(host);
-            run(&["ip", "link", "add", &near, "type", "veth", "peer", "name", "eth0", "netns", &namespace]);
+            run(&[
+                "ip", "link", "add", &near, "type", "veth", "peer", "name", "eth0", "netns",
+                &namespace,
+            ]);
             run(&["ip", "link", "set", &near, "master", &bridge, "up"]);
-            run(&["ip", "-n", &namespace, "addr", "add", &address, "dev", "eth0"]);
+            run(&[
+                "ip", "-n", &namespace, "addr", "add", &address, "dev", "eth0",
+            ]);
             run(&["ip", "-n", &namespace, "link", "set", "eth0", "up"]);
             run(&["ip", "-n", &namespace, "link", "set", "lo", "up"]);
         }
@@ -101,7 +106,9 @@ impl Host {
             script.push_str(&format!("  counter {name} {{ }}\n"));
         }
         for chain in ["input", "output"] {
-            script.push_str(&format!("  chain {chain} {{ type filter hook {chain} priority 0;\n"));
+            script.push_str(&format!(
+                "  chain {chain} {{ type filter hook {chain} priority 0;\n"
+            ));
             for (name, _, matching) in rules.iter().filter(|(_, of, _)| *of == chain) {
                 script.push_str(&format!("    {matching} counter name {name}\n"));
             }
@@ -118,12 +125,19 @@ impl Host {
 
     /// Packets counted so far under a name.
     pub fn packets(&self, counter: &str) -> u64 {
-        let output = self.command("nft").args(["-j", "list", "counter", "inet", "witness", counter]).output();
+        let output = self
+            .command("nft")
+            .args(["-j", "list", "counter", "inet", "witness", counter])
+            .output();
         let text = succeeded("nft", output);
         let answer: serde_json::Value = serde_json::from_str(&text).expect("nft speaks JSON");
         answer["nftables"]
             .as_array()
-            .and_then(|parts| parts.iter().find_map(|part| part["counter"]["packets"].as_u64()))
+            .and_then(|parts| {
+                parts
+                    .iter()
+                    .find_map(|part| part["counter"]["packets"].as_u64())
+            })
             .unwrap_or_else(|| panic!("no counter {counter} in {answer}"))
     }
 }
@@ -140,7 +154,8 @@ fn attempt(words: &[&str]) {
 }
 
 fn succeeded(what: &str, output: std::io::Result<Output>) -> String {
-    let output = output.unwrap_or_else(|error| panic!("{what}: {error}; script/test installs what is missing"));
+    let output = output
+        .unwrap_or_else(|error| panic!("{what}: {error}; script/test installs what is missing"));
     assert!(
         output.status.success(),
         "{what}: {} (network namespaces need root and CAP_NET_ADMIN)",

@@ -20,7 +20,12 @@ impl Peer {
         let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().unwrap_or_else(|error| {
             panic!("{name} cannot be started ({error}); script/test installs what the end-to-end tests need")
         });
-        Peer { name: name.to_owned(), child, log: log.to_owned(), asks_first: false }
+        Peer {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+            asks_first: false,
+        }
     }
 
     /// At the end it is asked to go (SIGTERM) before it is killed: it has children to take with it.
@@ -56,8 +61,15 @@ impl Peer {
     }
 
     pub fn signal(&self, signal: &str) {
-        let done = Command::new("kill").arg(format!("-{signal}")).arg(self.id().to_string()).status();
-        assert!(done.is_ok_and(|status| status.success()), "{} could not be sent {signal}", self.name);
+        let done = Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(self.id().to_string())
+            .status();
+        assert!(
+            done.is_ok_and(|status| status.success()),
+            "{} could not be sent {signal}",
+            self.name
+        );
     }
 
     /// `kill -9`, and no zombie left.
@@ -77,7 +89,11 @@ impl Drop for Peer {
         }
         self.kill();
         if std::thread::panicking() {
-            eprintln!("--- {}: end of its log ---\n{}", self.name, tail(&self.log(), 60));
+            eprintln!(
+                "--- {}: end of its log ---\n{}",
+                self.name,
+                tail(&self.log(), 60)
+            );
         }
     }
 }

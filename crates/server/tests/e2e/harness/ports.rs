@@ -15,7 +15,9 @@ pub fn free_port() -> u16 {
 /// `size` ports in a row, for peers that take neighbours (SIPp's media, baresip's TLS).
 pub fn free_port_block(size: u16) -> u16 {
     static NEXT: Mutex<u16> = Mutex::new(0);
-    let mut next = NEXT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut next = NEXT
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if *next == 0 {
         // Runs that follow each other start elsewhere: SIPp picks up what was meant for the run before.
         *next = FIRST + (std::process::id() % 500) as u16 * 16;

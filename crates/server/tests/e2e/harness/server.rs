@@ -28,11 +28,19 @@ pub struct Setup<'a> {
 impl Server {
     /// Starts on loopback, on ports of the system's choice.
     pub async fn start(rest: &str) -> Server {
-        Server::start_with(Setup { http: "127.0.0.1:0", sip: "udp:127.0.0.1:0", rest }).await
+        Server::start_with(Setup {
+            http: "127.0.0.1:0",
+            sip: "udp:127.0.0.1:0",
+            rest,
+        })
+        .await
     }
 
     pub async fn start_with(setup: Setup<'_>) -> Server {
-        let dir = tempfile::Builder::new().prefix("ringback-e2e-").tempdir().expect("a directory");
+        let dir = tempfile::Builder::new()
+            .prefix("ringback-e2e-")
+            .tempdir()
+            .expect("a directory");
         let Setup { http, sip, rest } = setup;
         let config = format!(
             "[server]\nlisten = \"{http}\"\ndata = \"data\"\nshutdown_limit = \"20s\"\n\n\
@@ -40,10 +48,16 @@ impl Server {
              [log]\nlevel = \"info,ringback_dispatch=debug\"\n\n\
              [sip]\nlisten = [\"{sip}\"]\n\n{rest}\n"
         );
-        std::fs::write(dir.path().join("ringback.toml"), config).expect("the configuration can be written");
+        std::fs::write(dir.path().join("ringback.toml"), config)
+            .expect("the configuration can be written");
         let process = launch(dir.path(), 1);
         let client = Client::new(String::new());
-        let mut server = Server { process, starts: 1, client, dir };
+        let mut server = Server {
+            process,
+            starts: 1,
+            client,
+            dir,
+        };
         server.await_ready().await;
         server
     }
@@ -110,7 +124,10 @@ impl Server {
             if let Some(status) = self.process.has_ended() {
                 panic!("the server ended at once: {status}");
             }
-            assert!(Instant::now() < until, "the server was not ready within {READY:?}");
+            assert!(
+                Instant::now() < until,
+                "the server was not ready within {READY:?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -118,6 +135,14 @@ impl Server {
 
 fn launch(dir: &Path, start: u32) -> Peer {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringback"));
-    command.arg("serve").arg("--config").arg(dir.join("ringback.toml")).current_dir(dir);
-    Peer::start("the server", &mut command, &dir.join(format!("server-{start}.log")))
+    command
+        .arg("serve")
+        .arg("--config")
+        .arg(dir.join("ringback.toml"))
+        .current_dir(dir);
+    Peer::start(
+        "the server",
+        &mut command,
+        &dir.join(format!("server-{start}.log")),
+    )
 }

@@ -34,15 +34,27 @@ impl Telephone {
              module_app ctrl_tcp.so\nmodule_app menu.so\nctrl_tcp_listen 0.0.0.0:{CONTROL}\n",
             address = host.address,
         );
-        let write = |name: &str, bytes: &[u8]| std::fs::write(dir.join(name), bytes).expect("a file can be written");
+        let write = |name: &str, bytes: &[u8]| {
+            std::fs::write(dir.join(name), bytes).expect("a file can be written")
+        };
         write("config", config.as_bytes());
-        write("accounts", format!("{account};answermode=auto\n").as_bytes());
+        write(
+            "accounts",
+            format!("{account};answermode=auto\n").as_bytes(),
+        );
         write("contacts", b"");
         write("tone.wav", &tone());
         let mut command = host.command("baresip");
         command.arg("-f").arg(&dir).arg("-s");
-        let peer = Peer::start(&format!("baresip ({name})"), &mut command, &dir.join("baresip.log"));
-        Telephone { host: host.clone(), peer }
+        let peer = Peer::start(
+            &format!("baresip ({name})"),
+            &mut command,
+            &dir.join("baresip.log"),
+        );
+        Telephone {
+            host: host.clone(),
+            peer,
+        }
     }
 
     /// Counts this phone's media by whom it is exchanged with. Only voice: RTP version 2 with payload type 0.
@@ -52,8 +64,16 @@ impl Telephone {
         self.host.count(&[
             ("heard_direct", "input", format!("ip saddr {other} {VOICE}")),
             ("sent_direct", "output", format!("ip daddr {other} {VOICE}")),
-            ("heard_relayed", "input", format!("ip saddr {server} {VOICE}")),
-            ("sent_relayed", "output", format!("ip daddr {server} {VOICE}")),
+            (
+                "heard_relayed",
+                "input",
+                format!("ip saddr {server} {VOICE}"),
+            ),
+            (
+                "sent_relayed",
+                "output",
+                format!("ip daddr {server} {VOICE}"),
+            ),
         ]);
     }
 
@@ -61,17 +81,28 @@ impl Telephone {
     pub async fn says(&self, words: &str, limit: Duration) {
         eventually(&format!("baresip saying {words:?}"), limit, || async {
             let log = self.peer.log();
-            if log.contains(words) { Ok(()) } else { Err(log) }
+            if log.contains(words) {
+                Ok(())
+            } else {
+                Err(log)
+            }
         })
         .await;
     }
 
     pub fn hang_up(&self) {
         let json = r#"{"command":"hangup","params":"","token":"e2e"}"#;
-        let address: SocketAddr = format!("{}:{CONTROL}", self.host.address).parse().expect("an address");
-        let mut control = TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("baresip's control port");
-        control.set_read_timeout(Some(Duration::from_secs(5))).expect("a limit");
-        control.write_all(format!("{}:{json},", json.len()).as_bytes()).expect("the command is sent");
+        let address: SocketAddr = format!("{}:{CONTROL}", self.host.address)
+            .parse()
+            .expect("an address");
+        let mut control = TcpStream::connect_timeout(&address, Duration::from_secs(5))
+            .expect("baresip's control port");
+        control
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a limit");
+        control
+            .write_all(format!("{}:{json},", json.len()).as_bytes())
+            .expect("the command is sent");
         let mut answer = Vec::new();
         let mut part = [0; 4096];
         // Its events come on the same line; ours is the one with the token.
@@ -91,10 +122,14 @@ impl Telephone {
 
 /// Debian puts the modules beside the other libraries, or in a directory of baresip's own.
 fn modules() -> &'static str {
-    ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/local/lib/baresip/modules"]
-        .into_iter()
-        .find(|path| Path::new(path).join("g711.so").exists())
-        .expect("baresip's modules; script/test installs baresip-core")
+    [
+        "/usr/lib/baresip/modules",
+        "/usr/lib/x86_64-linux-gnu/baresip/modules",
+        "/usr/local/lib/baresip/modules",
+    ]
+    .into_iter()
+    .find(|path| Path::new(path).join("g711.so").exists())
+    .expect("baresip's modules; script/test installs baresip-core")
 }
 
 /// Thirty seconds of 440 Hz, 16 bit, mono, 8 kHz.

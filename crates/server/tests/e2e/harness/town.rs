@@ -65,7 +65,10 @@ pub async fn eventually<T, E: Display, F: Future<Output = Result<T, E>>>(
     loop {
         match ask().await {
             Ok(found) => return found,
-            Err(seen) => assert!(Instant::now() < until, "{what} did not happen in {limit:?}; last seen: {seen}"),
+            Err(seen) => assert!(
+                Instant::now() < until,
+                "{what} did not happen in {limit:?}; last seen: {seen}"
+            ),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -73,8 +76,11 @@ pub async fn eventually<T, E: Display, F: Future<Output = Result<T, E>>>(
 
 /// A file from the tests' own folder, copied with some words replaced.
 pub fn copy_of(name: &str, into: &Path, words: &[(&str, &str)]) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e").join(name);
-    let mut text = std::fs::read_to_string(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/e2e")
+        .join(name);
+    let mut text = std::fs::read_to_string(&source)
+        .unwrap_or_else(|error| panic!("{}: {error}", source.display()));
     for (word, value) in words {
         text = text.replace(word, value);
     }
@@ -84,7 +90,9 @@ pub fn copy_of(name: &str, into: &Path, words: &[(&str, &str)]) -> PathBuf {
 }
 
 fn merged(mut base: Value, over: Value) -> Value {
-    let (Value::Object(base_map), Value::Object(over)) = (&mut base, over) else { panic!("rules are objects") };
+    let (Value::Object(base_map), Value::Object(over)) = (&mut base, over) else {
+        panic!("rules are objects")
+    };
     for (key, value) in over {
         base_map.insert(key, value);
     }
