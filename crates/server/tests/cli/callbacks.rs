@@ -211,7 +211,7 @@ fn broken_rules_are_told_in_sentences_with_their_fields() {
         assert!(errors.contains(expected), "{arguments:?}: {errors}");
     }
     for arguments in [
-        &["callbacks", "book", "--to", "x"][..],
+        &["callbacks", "book", "--queue", "x"][..],
         &["callbacks", "show", "7"],
         &["nonsense"],
     ] {
