@@ -43,6 +43,10 @@ enum Seats {
     Gone,
 }
 
+/// Callbacks looked at for each that may be touched: those that a free agent has just passed on are
+/// stepped over to the ones behind them.
+const LOOKS: usize = 16;
+
 /// Most urgent first, over all queues: an agent in two queues goes where the need is greater.
 pub(super) fn seat_waiting(
     write: &mut Write<'_>,
@@ -59,10 +63,13 @@ pub(super) fn seat_waiting(
         }
     }
     let mut claimed = Claimed::default();
-    let mut touched = 0;
+    let (mut touched, mut looked) = (0, 0);
+    // Callbacks that nobody here may take (everyone passed on them) stay as they are: to come back at once
+    // for those would be to come back for ever.
+    let mut moved = false;
     while let Some(Reverse((waiting, index))) = heads.pop() {
-        if touched >= limit {
-            claimed.more = true;
+        if touched >= limit || looked >= limit.saturating_mul(LOOKS) {
+            claimed.more = moved;
             break;
         }
         let line = &mut lines[index];
@@ -71,9 +78,16 @@ pub(super) fn seat_waiting(
             // Nothing more of this line fits; others may.
             continue;
         }
-        touched += 1;
-        let assign = |callback: &Callback| line.assign(callback, &roster, house, order);
+        looked += 1;
+        let mut asked = false;
+        let assign = |callback: &Callback| {
+            let command = line.assign(callback, &roster, house, order);
+            asked = command.is_some();
+            command
+        };
         let after = step_one(write, house, &line.tenant, waiting.id, order.now, assign)?;
+        touched += usize::from(asked);
+        moved |= after.is_some();
         // A guard may have put it back on the timer or ended it: then its seat is still free.
         if let Some(after) = after.filter(|after| after.state.claim().is_some()) {
             line.take_seat(&after, &mut roster);
