@@ -1,5 +1,6 @@
 //! One claimed callback, from claim to settlement, in a task of its own.
 
+use crate::faults::may_pass;
 use crate::{Held, Parts, place};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
@@ -38,10 +39,16 @@ pub fn spawn(parts: &Arc<Parts>, tasks: &TaskTracker, callback: Callback) {
     let key = (tenant.clone(), id);
     let held = Held {
         fence,
+        until: claim.until,
         changed: changed.clone(),
         lost: lost.clone(),
     };
-    parts.held().insert(key.clone(), held);
+    let older = parts.held().insert(key.clone(), held);
+    if let Some(older) = older {
+        // A claim lost and won again: nobody else would tell the task of the first one to stop.
+        older.lost.cancel();
+        older.changed.notify_one();
+    }
     let carrier = Carrier {
         parts: parts.clone(),
         tenant,
@@ -67,12 +74,17 @@ struct LetGo {
 impl Drop for LetGo {
     fn drop(&mut self) {
         let mut held = self.parts.held();
+        let was_full = held.len() >= self.parts.settings.max_claims;
         // A newer claim of the same callback may have taken the place already.
         if held
             .get(&self.key)
             .is_some_and(|held| held.fence == self.fence)
         {
             held.remove(&self.key);
+        }
+        // The commit that ended the work was heard while the place was still taken.
+        if was_full {
+            self.parts.room.notify_one();
         }
     }
 }
@@ -144,29 +156,44 @@ impl Carrier {
         .await
     }
 
-    /// A command of the clockwork's own. Repeats while the store fails, because nobody else can say it;
-    /// `None` when the claim is lost or the server is being stopped.
+    /// A command of the clockwork's own; `None` when the claim is lost, the server is being stopped, or
+    /// the store can never carry it out. Then the task ends, the lease runs out, and rescue looks at it.
     pub async fn tell(&self, command: Command) -> Option<Callback> {
+        match self.try_tell(command).await {
+            Ok(callback) => callback,
+            Err(error) => {
+                tracing::error!(callback.id = %self.id, error = %error, "the store cannot do this; the claim is given up");
+                None
+            }
+        }
+    }
+
+    /// The same, with the fault that no repetition mends. Repeats while the store fails, because nobody
+    /// else can say it.
+    pub async fn try_tell(&self, command: Command) -> Result<Option<Callback>, StoreError> {
         let mut rest = Duration::from_millis(100);
         loop {
             let now = self.parts.clock.now();
             let order = ApplyOrder::system(self.tenant.clone(), self.id, command.clone(), now);
             match self.parts.store.apply(order).await {
-                Ok(Applied::Done(callback, _)) => return Some(*callback),
-                Ok(Applied::Repeated(_)) => return None,
+                Ok(Applied::Done(callback, _)) => return Ok(Some(*callback)),
+                Ok(Applied::Repeated(_)) => return Ok(None),
                 Err(StoreError::Refused(refusal)) => {
                     tracing::debug!(callback.id = %self.id, %refusal, "the callback has moved on");
-                    return self.read().await;
+                    return Ok(self.read().await);
                 }
                 Err(error) => {
                     self.parts.observer.store_failed();
+                    if !may_pass(&error) {
+                        return Err(error);
+                    }
                     tracing::error!(callback.id = %self.id, error = %error, "the store failed; trying again");
                 }
             }
             tokio::select! {
                 () = self.parts.clock.sleep_until(plus(now, rest)) => {}
-                () = self.lost.cancelled() => return None,
-                () = self.parts.ended.cancelled() => return None,
+                () = self.lost.cancelled() => return Ok(None),
+                () = self.parts.ended.cancelled() => return Ok(None),
             }
             rest = (rest * 2).min(Duration::from_secs(5));
         }
@@ -187,7 +214,10 @@ impl Carrier {
                 }
                 Err(error) => {
                     self.parts.observer.store_failed();
-                    tracing::error!(callback.id = %self.id, error = %error, "the callback cannot be read; trying again");
+                    tracing::error!(callback.id = %self.id, error = %error, "the callback cannot be read");
+                    if !may_pass(&error) {
+                        return None;
+                    }
                 }
             }
             tokio::select! {

@@ -1,7 +1,10 @@
 //! Lengthens the leases of what is being carried, and tells tasks whose claim was lost to stop.
 
 use crate::Parts;
-use ringback_callbacks::wire_time::plus;
+use crate::faults::may_pass;
+use jiff::Timestamp;
+use ringback_callbacks::wire_time::{plus, truncate};
+use ringback_store::HeldClaim;
 use std::sync::Arc;
 
 pub async fn keep(parts: Arc<Parts>) {
@@ -11,28 +14,69 @@ pub async fn keep(parts: Arc<Parts>) {
             () = parts.ended.cancelled() => return,
             () = parts.clock.sleep_until(plus(parts.clock.now(), every)) => {}
         }
-        let claims = parts.claims();
-        if claims.is_empty() {
-            continue;
+        // A call in progress goes on whatever happens here: its lease is tried again, and settling tells
+        // the truth later.
+        if let Err(error) = lengthen(&parts, parts.claims(), parts.clock.now()).await {
+            parts.observer.store_failed();
+            tracing::error!(error = %error, "leases could not be lengthened");
         }
-        let until = plus(parts.clock.now(), parts.settings.lease);
-        match parts.store.renew(&parts.node, until, claims).await {
-            Ok(lost) => {
-                for claim in lost {
-                    let held = parts.held();
-                    if let Some(held) = held.get(&(claim.tenant, claim.callback))
-                        && held.fence == claim.fence
-                    {
-                        held.lost.cancel();
-                        held.changed.notify_one();
+    }
+}
+
+/// Lengthens the leases of what this node still carries although they have run out: a clock set forward
+/// or a store that failed for a while is no reason to take a running call for a dead one. Asked with the
+/// same `now` before anything lapsed is taken over; if it fails, nothing may be taken over.
+pub async fn lengthen_what_ran_out(parts: &Parts, now: Timestamp) -> ringback_store::Result<()> {
+    lengthen(parts, parts.claims_until(now), now).await
+}
+
+async fn lengthen(
+    parts: &Parts,
+    claims: Vec<HeldClaim>,
+    now: Timestamp,
+) -> ringback_store::Result<()> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let until = truncate(plus(now, parts.settings.lease));
+    match parts.store.renew(&parts.node, until, claims.clone()).await {
+        Ok(lost) => {
+            note(parts, &claims, &lost, until);
+            Ok(())
+        }
+        Err(error) if may_pass(&error) => Err(error),
+        // One row that cannot be read must not cost everybody else their lease.
+        Err(_) => {
+            for claim in claims {
+                let one = vec![claim];
+                match parts.store.renew(&parts.node, until, one.clone()).await {
+                    Ok(lost) => note(parts, &one, &lost, until),
+                    Err(error) if may_pass(&error) => return Err(error),
+                    Err(error) => {
+                        parts.observer.store_failed();
+                        tracing::error!(callback.id = %one[0].callback, error = %error, "a lease cannot be lengthened");
                     }
                 }
             }
-            // A call in progress goes on: its lease is tried again, and settling tells the truth later.
-            Err(error) => {
-                parts.observer.store_failed();
-                tracing::error!(error = %error, "leases could not be lengthened");
-            }
+            Ok(())
+        }
+    }
+}
+
+fn note(parts: &Parts, asked: &[HeldClaim], lost: &[HeldClaim], until: Timestamp) {
+    let mut held = parts.held();
+    for claim in asked {
+        let Some(held) = held.get_mut(&(claim.tenant.clone(), claim.callback)) else {
+            continue;
+        };
+        if held.fence != claim.fence {
+            continue;
+        }
+        if lost.contains(claim) {
+            held.lost.cancel();
+            held.changed.notify_one();
+        } else {
+            held.until = held.until.max(until);
         }
     }
 }

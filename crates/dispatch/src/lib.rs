@@ -5,6 +5,7 @@
 //! while a call lasts (`lease`); what an earlier run left is cleaned up and rescued (`rescue`).
 
 mod carry;
+mod faults;
 mod lease;
 mod mail;
 mod observer;
@@ -15,6 +16,7 @@ mod wheel;
 
 pub use observer::{Observer, Unobserved};
 
+use jiff::Timestamp;
 use ringback_callbacks::clock::{Chance, Clock};
 use ringback_callbacks::ids::{InteractionId, NodeId, TenantId};
 use ringback_channels::Channels;
@@ -64,11 +66,15 @@ pub(crate) struct Parts {
     pub stopping: CancellationToken,
     /// Background loops end.
     pub ended: CancellationToken,
+    /// A place became free while all were taken.
+    pub room: Notify,
     held: Mutex<HashMap<(TenantId, InteractionId), Held>>,
 }
 
 struct Held {
     fence: u64,
+    /// When the lease ends, as far as this node knows; it may have been lengthened further.
+    until: Timestamp,
     changed: Arc<Notify>,
     /// Set when the claim is lost: the task must stop placing and settle nothing.
     lost: CancellationToken,
@@ -85,8 +91,14 @@ impl Parts {
     }
 
     pub fn claims(&self) -> Vec<HeldClaim> {
+        self.claims_until(Timestamp::MAX)
+    }
+
+    /// What is carried under a lease that ends at `end` or before.
+    pub fn claims_until(&self, end: Timestamp) -> Vec<HeldClaim> {
         self.held()
             .iter()
+            .filter(|(_, held)| held.until <= end)
             .map(|((tenant, callback), held)| HeldClaim {
                 tenant: tenant.clone(),
                 callback: *callback,
@@ -138,6 +150,7 @@ impl Dispatcher {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
+            room: Notify::new(),
             held: Mutex::default(),
         });
         let tasks = TaskTracker::new();

@@ -1,7 +1,7 @@
 //! After a crash: claims that lapsed are taken over, legs left ringing are ended, and only then does
 //! policy decide what comes next.
 
-use crate::Parts;
+use crate::{Parts, lease};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::wire_time::plus;
 use ringback_store::{ApplyOrder, Lapsed, StoreError};
@@ -17,6 +17,7 @@ const BATCH: usize = 64;
 pub async fn lapsed(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::Result<()> {
     loop {
         let now = parts.clock.now();
+        lease::lengthen_what_ran_out(parts, now).await?;
         // Long enough to ask the peers without being taken over again meanwhile.
         let lease = parts.settings.lease.max(ASK_PEER * 2);
         let found = parts

@@ -32,6 +32,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
         let until = next.map_or(latest, |next| next.min(latest));
         tokio::select! {
             () = parts.clock.sleep_until(until) => {}
+            () = parts.room.notified() => {}
             () = parts.draining.cancelled() => break,
             signal = signals.recv() => {
                 heed(&parts, signal);
