@@ -121,6 +121,8 @@ pub struct Placed {
     /// In clear: tests compare it.
     pub contact: String,
     pub at: Timestamp,
+    /// Of a letter: the earlier attempt whose Message-ID it bears.
+    pub repeats: Option<AttemptId>,
 }
 
 /// The scripted channel.
@@ -221,6 +223,7 @@ impl FakeChannel {
             number: order.number,
             contact,
             at,
+            repeats: order.mail.as_ref().and_then(|mail| mail.repeats),
         });
         script.unwrap_or_else(|| state.otherwise.clone())
     }

@@ -64,6 +64,9 @@ pub struct Mail {
     pub automatic: bool,
     /// Thread the message belongs to: earlier attempts' Message-IDs or the customer's own message.
     pub in_reply_to: Option<String>,
+    /// An earlier attempt with the same letter, of which nobody knows whether it arrived: this one bears
+    /// its Message-ID, so that a mailbox which has it already drops the copy.
+    pub repeats: Option<AttemptId>,
 }
 
 impl std::fmt::Debug for Mail {
@@ -188,6 +191,7 @@ pub(crate) mod tests {
             html: None,
             automatic: false,
             in_reply_to: None,
+            repeats: None,
         });
         let printed = format!("{order:?}");
         for personal in ["4155550123", "anna", "Anna", "boiler"] {

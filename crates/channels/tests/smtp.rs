@@ -27,6 +27,7 @@ async fn a_message_arrives_as_it_was_written() {
         html: Some("<p>Grüße</p>".to_owned()),
         automatic: true,
         in_reply_to: Some("<42@example.org>".to_owned()),
+        repeats: None,
     });
     let prepared = channel.prepare(&order);
     let id = format!("<{}@example.com>", order.attempt);
@@ -433,6 +434,7 @@ fn mail_to(address: &str, routes: &[&str]) -> Order {
         html: None,
         automatic: false,
         in_reply_to: None,
+        repeats: None,
     });
     order
 }

@@ -2,6 +2,7 @@
 
 use crate::carry::Carrier;
 use crate::mail;
+use jiff::Timestamp;
 use ringback_callbacks::agent::Agent;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::contact::{Contact, ResponseType};
@@ -13,12 +14,17 @@ use ringback_callbacks::queue::{Delivery, Queue};
 use ringback_callbacks::state::{State, Target};
 use ringback_callbacks::wire_time::plus;
 use ringback_channels::{Channel, Near, Order, Progress, Readiness};
+use ringback_store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// A route that is only pacing is waited for with the agent in hand; longer than this, they are let go.
 const WAIT_FOR_ROUTE: Duration = Duration::from_secs(2);
+/// How long a callback is put aside at least when no route takes it, or the store cannot be read: asking
+/// sooner would give and take agents in a circle.
+const PUT_ASIDE: Duration = Duration::from_secs(5);
 /// Progress that may wait for the store before the channel waits for us.
 const PROGRESS: usize = 16;
 
@@ -62,7 +68,8 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
     let agent = match target.agent() {
         Some(id) => match parts.store.agent(&carrier.tenant, id).await {
             Ok(Some(agent)) => Some(agent),
-            Ok(None) | Err(_) => return carrier.release(Guard::NoAgent, parts.clock.now()).await,
+            Ok(None) => return carrier.release(Guard::NoAgent, parts.clock.now()).await,
+            Err(error) => return put_aside(carrier, &error).await,
         },
         None => None,
     };
@@ -70,33 +77,47 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
         return await_reply(carrier, callback, &queue).await;
     }
     let attempt = AttemptId(parts.chance.uuid());
-    let order = order_for(carrier, &callback, &queue, &target, agent.as_ref(), attempt).await;
-    match channel.readiness(&order) {
-        Readiness::Ready => {}
-        Readiness::Wait(rest) if rest <= WAIT_FOR_ROUTE => {
-            tokio::select! {
-                () = parts.clock.sleep_until(plus(parts.clock.now(), rest)) => {}
-                () = carrier.changed.notified() => {}
-                () = parts.draining.cancelled() => {}
+    let ordered = order_for(carrier, &callback, &queue, &target, agent.as_ref(), attempt).await;
+    let order = match ordered {
+        Ok(order) => order,
+        Err(error) => return put_aside(carrier, &error).await,
+    };
+    let patience = plus(parts.clock.now(), WAIT_FOR_ROUTE);
+    loop {
+        let now = parts.clock.now();
+        match channel.readiness(&order) {
+            Readiness::Ready => break,
+            // A call that ends makes room long before the second is over; a wait of nothing would spin.
+            Readiness::Wait(rest) if plus(now, rest) <= patience => {
+                let again = plus(now, rest.max(Duration::from_millis(10)));
+                tokio::select! {
+                    () = parts.clock.sleep_until(again) => {}
+                    () = carrier.changed.notified() => {}
+                    () = carrier.lost.cancelled() => return None,
+                    () = parts.draining.cancelled() => {}
+                }
+                let current = carrier.read().await?;
+                if !matches!(current.state, State::Assigned { .. }) || parts.draining.is_cancelled()
+                {
+                    return Some(current);
+                }
             }
-            return carrier.read().await;
-        }
-        Readiness::Wait(rest) | Readiness::Down(rest) => {
-            return carrier
-                .release(Guard::Route, plus(parts.clock.now(), rest))
-                .await;
-        }
-        Readiness::NoRoute => {
-            let fault = format!(
-                "no route is configured for {} in this queue",
-                callback.response_type().as_str()
-            );
-            return carrier
-                .tell(Command::Fail {
-                    fence: carrier.fence,
-                    fault,
-                })
-                .await;
+            Readiness::Wait(rest) | Readiness::Down(rest) => {
+                let until = plus(now, rest.max(PUT_ASIDE));
+                return carrier.release(Guard::Route, until).await;
+            }
+            Readiness::NoRoute => {
+                let fault = format!(
+                    "no route is configured for {} in this queue",
+                    callback.response_type().as_str()
+                );
+                return carrier
+                    .tell(Command::Fail {
+                        fence: carrier.fence,
+                        fault,
+                    })
+                    .await;
+            }
         }
     }
     let begun = begin(carrier, channel.as_ref(), &order, &callback).await?;
@@ -113,7 +134,7 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
         attempt.channel = channel.name(), "attempt begun"
     );
     let number = begun.placed;
-    let outcome = run(carrier, channel.clone(), Order { number, ..order }, attempt).await;
+    let outcome = run(carrier, channel.clone(), Order { number, ..order }, attempt).await?;
     parts
         .observer
         .attempt_ended(channel.name(), outcome.verdict);
@@ -153,11 +174,26 @@ async fn await_reply(carrier: &Carrier, callback: Callback, queue: &Queue) -> Op
         if current.reply.is_some() || !matches!(current.state, State::Assigned { .. }) {
             return Some(current);
         }
-        if parts.clock.now() >= deadline || parts.draining.is_cancelled() {
-            tracing::info!(callback.id = %callback.interaction.id, "no answer was written in time");
+        if parts.draining.is_cancelled() {
             return carrier.release(Guard::NoAgent, parts.clock.now()).await;
         }
+        if parts.clock.now() >= deadline {
+            tracing::info!(callback.id = %callback.interaction.id, "no answer was written in time");
+            return carrier
+                .tell(Command::OfferTimedOut {
+                    fence: carrier.fence,
+                })
+                .await;
+        }
     }
+}
+
+/// Back on the timer for a moment, because the store answers no question just now.
+async fn put_aside(carrier: &Carrier, error: &StoreError) -> Option<Callback> {
+    carrier.parts.observer.store_failed();
+    tracing::error!(callback.id = %carrier.id, error = %error, "the store cannot be asked; put aside");
+    let until = plus(carrier.parts.clock.now(), PUT_ASIDE);
+    carrier.release(Guard::RulesUnreadable, until).await
 }
 
 async fn order_for(
@@ -167,7 +203,7 @@ async fn order_for(
     target: &Target,
     agent: Option<&Agent>,
     attempt: AttemptId,
-) -> Order {
+) -> Result<Order, StoreError> {
     let rules = &queue.rules;
     let near = match (target, agent, &rules.delivery) {
         (Target::Agent(id), Some(agent), _) => Near::Agent {
@@ -182,10 +218,10 @@ async fn order_for(
         (Target::Agent(_) | Target::Dn | Target::Template, _, _) => Near::Nobody,
     };
     let mail = match callback.contact() {
-        Contact::Email(_) => Some(mail::compose(&carrier.parts, callback, queue).await),
+        Contact::Email(_) => Some(mail::compose(&carrier.parts, callback, queue).await?),
         Contact::Phone(_) | Contact::Voip(_) => None,
     };
-    Order {
+    Ok(Order {
         tenant: carrier.tenant.clone(),
         callback: carrier.id,
         attempt,
@@ -199,7 +235,7 @@ async fn order_for(
         max_talk: rules.max_talk.as_duration(),
         caller_id: rules.caller_id.clone(),
         mail,
-    }
+    })
 }
 
 /// Records the attempt. When the store fails it may still have been recorded: it is looked up by its
@@ -224,85 +260,117 @@ async fn begin(
         server: carrier.parts.node.name.clone(),
         legs: channel.prepare(order),
     };
-    // `tell` repeats the command after a failure: if the first had been stored, the repetition is
+    // `try_tell` repeats the command after a failure: if the first had been stored, the repetition is
     // refused because the callback is dialling already, and the callback is read: it names our attempt.
-    carrier
-        .tell(Command::BeginAttempt {
-            fence: carrier.fence,
-            begin,
-        })
-        .await
+    let command = Command::BeginAttempt {
+        fence: carrier.fence,
+        begin,
+    };
+    match carrier.try_tell(command).await {
+        Ok(begun) => begun,
+        // The index behind the guard, or a row that cannot be read. The agent is not kept for that.
+        Err(error) => {
+            tracing::error!(callback.id = %carrier.id, error = %error, "the attempt cannot be recorded");
+            let until = plus(carrier.parts.clock.now(), Duration::from_secs(60));
+            carrier.release(Guard::NumberInCall, until).await
+        }
+    }
 }
 
-/// Lets the channel work, writes down what it reports, and passes on a wish to stop.
+/// Lets the channel work, writes down what it reports, and passes on a wish to stop. `None` if the channel
+/// broke: then the lease runs out, and rescue ends what is left of the call before it says what became of it.
 async fn run(
     carrier: &Carrier,
     channel: Arc<dyn Channel>,
     order: Order,
     attempt: AttemptId,
-) -> Outcome {
+) -> Option<Outcome> {
     let parts = &carrier.parts;
     let (sender, mut reports) = mpsc::channel(PROGRESS);
     let stop = parts.stopping.child_token();
+    // Should this task break, the call it watches over is ended.
+    let _hang_up = stop.clone().drop_guard();
     let work = {
         let (channel, stop) = (channel.clone(), stop.clone());
         tokio::spawn(async move { channel.attempt(order, sender, stop).await })
     };
     let mut reporting = true;
+    // When to ask again whether somebody cancelled, because the store did not answer.
+    let mut ask_again = None;
     while reporting {
         tokio::select! {
             biased;
             report = reports.recv() => match report {
-                Some(report) => write_down(carrier, attempt, report).await,
+                Some(report) => write_down(carrier, attempt, report, &stop).await,
                 None => reporting = false,
             },
             () = carrier.lost.cancelled(), if !stop.is_cancelled() => stop.cancel(),
-            () = carrier.changed.notified() => {
-                if wants_stop(carrier).await {
-                    stop.cancel();
-                }
+            () = carrier.changed.notified() => ask_again = heed_wish(carrier, &stop).await,
+            () = parts.clock.sleep_until(ask_again.unwrap_or(Timestamp::MAX)), if ask_again.is_some() => {
+                ask_again = heed_wish(carrier, &stop).await;
             }
         }
     }
     match work.await {
-        Ok(outcome) => outcome,
+        Ok(outcome) => Some(outcome),
+        // What a panic says may name whom it was calling: it is not repeated here.
+        Err(_) => {
+            tracing::error!(callback.id = %carrier.id, attempt.id = %attempt, "the channel broke while the call was in the air");
+            None
+        }
+    }
+}
+
+/// Ends the call if somebody wants that. Says when to ask again if the store does not answer: that is no
+/// reason to hang up on people, nor to forget a cancellation.
+async fn heed_wish(carrier: &Carrier, stop: &CancellationToken) -> Option<Timestamp> {
+    match wants_stop(carrier).await {
+        Ok(true) => stop.cancel(),
+        Ok(false) => {}
         Err(error) => {
-            tracing::error!(callback.id = %carrier.id, attempt.id = %attempt, error = %error, "the channel broke");
-            Outcome::unknown("the channel broke while the call was in the air")
+            carrier.parts.observer.store_failed();
+            tracing::warn!(callback.id = %carrier.id, error = %error, "the callback cannot be read; asking again");
+            return Some(plus(carrier.parts.clock.now(), Duration::from_secs(1)));
         }
     }
+    None
 }
 
-async fn wants_stop(carrier: &Carrier) -> bool {
-    match carrier
-        .parts
-        .store
-        .callback(&carrier.tenant, carrier.id)
-        .await
-    {
-        Ok(Some(callback)) => {
-            let ours = callback
-                .state
-                .claim()
-                .is_some_and(|claim| claim.fence == carrier.fence);
-            !ours || callback.stop.is_some()
-        }
-        // Unreadable is no reason to hang up on people.
-        Ok(None) | Err(_) => false,
-    }
+async fn wants_stop(carrier: &Carrier) -> Result<bool, StoreError> {
+    let store = &carrier.parts.store;
+    let Some(callback) = store.callback(&carrier.tenant, carrier.id).await? else {
+        return Ok(false);
+    };
+    let claim = callback.state.claim();
+    let ours = claim.is_some_and(|claim| claim.fence == carrier.fence);
+    Ok(!ours || callback.stop.is_some())
 }
 
-async fn write_down(carrier: &Carrier, attempt: AttemptId, report: Progress) {
+async fn write_down(
+    carrier: &Carrier,
+    attempt: AttemptId,
+    report: Progress,
+    stop: &CancellationToken,
+) {
     let parts = &carrier.parts;
     let what = match report {
         Progress::Legs(legs, receipt) => {
-            if let Err(error) = parts
+            let noted = parts
                 .store
                 .note_legs(&carrier.tenant, attempt, carrier.fence, legs)
-                .await
-            {
-                parts.observer.store_failed();
-                tracing::error!(callback.id = %carrier.id, error = %error, "dialog identifiers could not be stored");
+                .await;
+            match noted {
+                Ok(()) => {}
+                // Somebody else has the callback: whoever cleans up behind us does not know this leg, so
+                // it must not come to be. The stop is there before the receipt lets the INVITE go.
+                Err(StoreError::Refused(_)) => {
+                    tracing::warn!(callback.id = %carrier.id, attempt.id = %attempt, "the claim was lost; the call is ended");
+                    stop.cancel();
+                }
+                Err(error) => {
+                    parts.observer.store_failed();
+                    tracing::error!(callback.id = %carrier.id, error = %error, "dialog identifiers could not be stored");
+                }
             }
             // Only now may the INVITE that they name leave.
             drop(receipt);

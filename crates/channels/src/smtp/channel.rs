@@ -107,13 +107,11 @@ impl Channel for SmtpChannel {
     }
 
     fn prepare(&self, order: &Order) -> Value {
-        let from = self.ways_of(order).first().and_then(|way| {
-            order
-                .mail
-                .as_ref()
-                .and_then(|mail| message::sender(mail, &way.relay.from).ok())
+        let ways = self.ways_of(order);
+        let message_id = order.mail.as_ref().and_then(|mail| {
+            let from = message::sender(mail, &ways.first()?.relay.from).ok()?;
+            Some(message::message_id(order.attempt, mail, &from))
         });
-        let message_id = from.map(|from| message::message_id(order.attempt, &from));
         json!({ "attempt": order.attempt, "message_id": message_id, "routes": order.routes })
     }
 

@@ -21,8 +21,9 @@ pub(super) struct Letter {
     pub(super) international: bool,
 }
 
-/// `<attempt@domain>`: the attempt's id travels outwards in it.
-pub(super) fn message_id(attempt: AttemptId, from: &Mailbox) -> String {
+/// `<attempt@domain>`: the attempt's id travels outwards in it; of a repeated letter, the first's.
+pub(super) fn message_id(attempt: AttemptId, mail: &Mail, from: &Mailbox) -> String {
+    let attempt = mail.repeats.unwrap_or(attempt);
     format!("<{attempt}@{}>", from.email.domain())
 }
 
@@ -52,7 +53,7 @@ pub(super) fn write(
     }
     let recipient = Address::new(to.local_part(), to.domain())
         .map_err(|_| "the recipient cannot be written in a mail")?;
-    let message_id = message_id(order.attempt, from);
+    let message_id = message_id(order.attempt, mail, from);
     let mut builder = Message::builder()
         .from(from.clone())
         .to(Mailbox::new(None, recipient.clone()))
@@ -128,6 +129,7 @@ mod tests {
             html: None,
             automatic: false,
             in_reply_to: None,
+            repeats: None,
         }
     }
 
@@ -168,6 +170,19 @@ mod tests {
                 && !text.contains("Reply-To")
         );
         assert!(!letter.international);
+    }
+
+    #[test]
+    fn a_repeated_letter_bears_the_first_ones_id() {
+        let first = AttemptId(uuid::Uuid::from_u128(42));
+        let mail = Mail {
+            repeats: Some(first),
+            ..mail()
+        };
+        let (_, letter, text) = written(&mail, "anna@example.org").expect("a message");
+        let id = format!("<{first}@example.com>");
+        assert_eq!(letter.message_id, id);
+        assert!(text.contains(&format!("Message-ID: {id}\r\n")), "{text}");
     }
 
     #[test]
