@@ -1,8 +1,12 @@
 //! The whole server in process under a clock turned by hand: HTTP in, scripted channels out, and a day
 //! passes in moments.
 
+#[path = "day/ailing.rs"]
+mod ailing;
 #[path = "day/town.rs"]
 mod town;
+#[path = "day/trouble.rs"]
+mod trouble;
 
 use ringback_channels::fake::Script;
 use serde_json::json;

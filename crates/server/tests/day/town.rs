@@ -1,5 +1,6 @@
 //! A server in process with scripted channels, its own runtime as "the node", and the clock in our hand.
 
+use crate::ailing::Ailing;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use jiff::Timestamp;
@@ -21,10 +22,17 @@ use uuid::Uuid;
 pub struct Town {
     pub calls: Arc<FakeChannel>,
     pub mails: Arc<FakeChannel>,
+    /// The store as the clockwork sees it; it fails when told.
+    pub ailing: Arc<Ailing>,
+    /// What the next run of the clockwork is started with.
+    pub channels: Channels,
+    pub settings: Settings,
     clock: ManualClock,
     store: Arc<dyn Store>,
     router: axum::Router,
     node: Option<Node>,
+    /// A second node on the same store.
+    other: Option<Node>,
     boots: u128,
     _folder: tempfile::TempDir,
 }
@@ -59,12 +67,16 @@ impl Town {
         let mails = FakeChannel::new("smtp", &[ResponseType::Email], shared);
         let router = ringback_api::router(state);
         let mut town = Town {
+            channels: Channels(vec![calls.clone(), mails.clone()]),
+            settings: Settings::default(),
+            ailing: Ailing::of(store.clone()),
             calls,
             mails,
             clock,
             store,
             router,
             node: None,
+            other: None,
             boots: 0,
             _folder: folder,
         };
@@ -83,6 +95,17 @@ impl Town {
 
     /// A new run of the same node.
     pub async fn start_again(&mut self) {
+        self.node = Some(self.run_of("one"));
+        self.rest().await;
+    }
+
+    /// A second node, which works on the same store.
+    pub async fn start_another(&mut self) {
+        self.other = Some(self.run_of("two"));
+        self.rest().await;
+    }
+
+    fn run_of(&mut self, name: &str) -> Node {
         self.boots += 1;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -90,25 +113,24 @@ impl Town {
             .build()
             .expect("threads");
         let node = NodeId {
-            name: "one".into(),
+            name: name.into(),
             boot: Uuid::from_u128(self.boots),
         };
         let guard = runtime.enter();
         let dispatcher = Dispatcher::start(
-            self.store.clone(),
-            Channels(vec![self.calls.clone(), self.mails.clone()]),
+            self.ailing.clone(),
+            self.channels.clone(),
             Arc::new(self.clock.clone()),
             Arc::new(SeededChance::new(1000 + self.boots as u64)),
             node,
-            Settings::default(),
+            self.settings.clone(),
             Arc::new(Unobserved),
         );
         drop(guard);
-        self.node = Some(Node {
+        Node {
             runtime,
             dispatcher: Arc::new(dispatcher),
-        });
-        self.rest().await;
+        }
     }
 
     /// The node is gone between two instructions, as by `kill -9`.
@@ -125,6 +147,14 @@ impl Town {
                 .await
                 .expect("a pause");
         }
+    }
+
+    /// The same, while another node goes on.
+    pub async fn crash_one(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.runtime.shutdown_background();
+        }
+        self.rest().await;
     }
 
     pub async fn drain(&mut self, limit: Duration) {
@@ -146,7 +176,7 @@ impl Town {
     pub async fn end(self) {
         let report = self.store.examine().await.expect("examined");
         assert_eq!(report.faults, Vec::<String>::new());
-        if let Some(node) = self.node {
+        for node in [self.node, self.other].into_iter().flatten() {
             node.runtime.shutdown_background();
         }
     }
@@ -188,6 +218,11 @@ impl Town {
         self.rest().await;
     }
 
+    /// The clock is set forward in one go: whatever waited meanwhile finds its moment past.
+    pub async fn jump_forward(&self, seconds: i64) {
+        self.jump_back(-seconds).await;
+    }
+
     pub async fn jump_back(&self, seconds: i64) {
         let now = self.clock.now().as_second();
         self.clock
@@ -218,10 +253,14 @@ impl Town {
     }
 
     async fn ready(&self, id: i64) {
+        self.presence(id, "ready").await;
+    }
+
+    pub async fn presence(&self, id: i64, presence: &str) {
         self.send(
             "PUT",
             &format!("/v1/agents/{id}/presence"),
-            json!({ "presence": "ready" }),
+            json!({ "presence": presence }),
             &[200],
         )
         .await;
@@ -305,7 +344,7 @@ impl Town {
         self.send("POST", path, body, &[expected]).await
     }
 
-    async fn send(&self, method: &str, path: &str, body: Value, expected: &[u16]) -> Value {
+    pub async fn send(&self, method: &str, path: &str, body: Value, expected: &[u16]) -> Value {
         let (status, answer) = self.call(method, path, Some(body)).await;
         assert!(
             expected.contains(&status.as_u16()),
