@@ -20,6 +20,7 @@ use ringback_callbacks::outcome::CallResult;
 ///
 /// Possible while the agent wraps up. A `call_result` that means that no person was reached (a machine, a
 /// wrong number, …) makes it a failed try, and it is tried again by the queue's rules.
+/// 52 (CANCEL_RECORD) cancels it instead.
 #[utoipa::path(
     post,
     path = "/v1/callbacks/{id}/dispose",

@@ -32,7 +32,7 @@ pub struct AttemptView {
     /// When it began; it was recorded before the first packet left.
     #[schema(format = DateTime)]
     pub began_at: String,
-    /// When both could speak with each other.
+    /// When the customer picked up; if that was not told apart, when both could speak with each other.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     pub answered_at: Option<String>,
