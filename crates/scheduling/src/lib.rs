@@ -9,6 +9,7 @@ pub mod hours;
 pub mod limits;
 pub mod permitted;
 pub mod retry;
+pub mod spans;
 pub mod zone;
 
 pub use duration::Span;
@@ -16,4 +17,5 @@ pub use hours::{Exception, HolidayConfig, Hours, HoursConfig, HoursError, HoursF
 pub use limits::{DailyLimit, Pace, PaceRate};
 pub use permitted::{PermittedHours, Until, permitted_at};
 pub use retry::{GiveUp, Retry, RetryRule, RetryTable};
+pub use spans::{dialable_spans, open_spans, permitted_spans};
 pub use zone::{LocalTime, Zone};
