@@ -8,6 +8,7 @@ pub mod duration;
 pub mod hours;
 pub mod limits;
 pub mod permitted;
+pub mod plan;
 pub mod retry;
 pub mod spans;
 pub mod zone;
