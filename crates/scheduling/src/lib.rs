@@ -10,7 +10,9 @@ pub mod limits;
 pub mod permitted;
 pub mod plan;
 pub mod retry;
+pub mod slots;
 pub mod spans;
+pub mod staffing;
 pub mod zone;
 
 pub use duration::Span;
@@ -18,5 +20,7 @@ pub use hours::{Exception, HolidayConfig, Hours, HoursConfig, HoursError, HoursF
 pub use limits::{DailyLimit, Pace, PaceRate};
 pub use permitted::{PermittedHours, Until, permitted_at};
 pub use retry::{GiveUp, Retry, RetryRule, RetryTable};
+pub use slots::{BookingRules, Slot, SlotPlan, SlotState, Taken};
 pub use spans::{dialable_spans, open_spans, permitted_spans};
+pub use staffing::{Capacity, CapacityRules, StaffPlan};
 pub use zone::{LocalTime, Zone};
