@@ -195,9 +195,9 @@ fn clock(callback: &Callback, facts: &Facts<'_>, now: Timestamp) -> Result<(), H
     let Some(hours) = facts.queue.hours.as_deref() else {
         return Err(Held::Until(Guard::RulesUnreadable, plus(now, LOOK_AGAIN)));
     };
-    let state = hours.state(now);
-    if !state.open {
-        let guard = if state.holiday {
+    // Asked before every dial; when it closes again, which may be a long search, nobody wants to know here.
+    if !hours.is_open(now) {
+        let guard = if hours.state(now).holiday {
             Guard::Holiday
         } else {
             Guard::Closed

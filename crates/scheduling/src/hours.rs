@@ -6,6 +6,7 @@
 //! the first time round, and hours that begin within it begin the first time round.
 
 mod error;
+mod exceptions;
 mod holidays;
 mod rules;
 
@@ -56,12 +57,16 @@ pub struct HolidayConfig {
     pub dates: Vec<Date>,
 }
 
-/// A day on which the rules do not hold. It takes the place of the rules for hours that begin on it.
+/// Days on which the rules do not hold. It takes the place of the rules for hours that begin on them.
+/// Two that name the same day must say the same hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
-    /// The day, like `2026-12-24`.
+    /// The day, like `2026-12-24`, or the first of several.
     pub date: Date,
+    /// The last day of several, at most 366; the one day if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Date>,
     /// Times like `10:00-14:00`; closed if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opening_hours: Option<String>,
@@ -90,11 +95,12 @@ pub struct Hours {
 }
 
 /// How far ahead hours are searched. Hours that stay closed for longer are as good as closed for ever.
-pub const LOOK_AHEAD_DAYS: u16 = 366;
+/// No callback is booked further ahead either.
+pub const LOOK_AHEAD_DAYS: u16 = 732;
 
 impl Hours {
     /// For hours that somebody has just written: checks all that [`Hours::parse`] does, and that
-    /// they open at least once in the next 366 days.
+    /// they open at least once in the next [`LOOK_AHEAD_DAYS`].
     pub fn new(config: &HoursConfig, now: Timestamp) -> Result<Hours, HoursError> {
         let hours = Hours::parse(config)?;
         if hours.next_open(now).is_none() {
@@ -113,7 +119,7 @@ impl Hours {
         Ok(Hours {
             zone,
             rules,
-            exceptions: exceptions(&config.exceptions)?,
+            exceptions: exceptions::by_date(&config.exceptions)?,
             holidays: holidays.unwrap_or_default(),
         })
     }
@@ -238,8 +244,6 @@ impl Hours {
 
 const LOOK_AHEAD: jiff::SignedDuration =
     jiff::SignedDuration::from_hours(24 * LOOK_AHEAD_DAYS as i64);
-const MOST_EXCEPTIONS: usize = 2_000;
-const LONGEST_NOTE: usize = 500;
 
 /// Days before and after these years are closed: nobody books there, and the holiday calendars
 /// and the arithmetic of the crates below end somewhere.
@@ -308,47 +312,6 @@ impl Iterator for Stretches<'_> {
         }
         Some((start, end))
     }
-}
-
-fn exceptions(written: &[Exception]) -> Result<BTreeMap<Date, OwnHours>, HoursError> {
-    if written.len() > MOST_EXCEPTIONS {
-        let limit = MOST_EXCEPTIONS;
-        return Err(HoursError::new("exceptions", HoursFault::TooMany { limit }));
-    }
-    let mut days = BTreeMap::new();
-    for (index, exception) in written.iter().enumerate() {
-        let field = |name: &str| format!("exceptions[{index}].{name}");
-        let date = exception.date;
-        if !in_range(date) {
-            return Err(HoursError::new(
-                field("date"),
-                HoursFault::DateOutOfRange(date),
-            ));
-        }
-        if exception
-            .note
-            .as_ref()
-            .is_some_and(|note| note.len() > LONGEST_NOTE)
-        {
-            let limit = LONGEST_NOTE;
-            return Err(HoursError::new(
-                field("note"),
-                HoursFault::TooLong { limit },
-            ));
-        }
-        let hours = match &exception.opening_hours {
-            None => OwnHours::default(),
-            Some(text) => rules::exception(text)
-                .map_err(|fault| HoursError::new(field("opening_hours"), fault))?,
-        };
-        if days.insert(date, hours).is_some() {
-            return Err(HoursError::new(
-                field("date"),
-                HoursFault::DuplicateDate(date),
-            ));
-        }
-    }
-    Ok(days)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::zone::boundary;
+use crate::spans::permitted_in;
 
 /// From when until when on each day a person may be rung. The end itself is too late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,21 +118,15 @@ pub fn permitted_at(
 
 const LOOK_AHEAD: jiff::SignedDuration = jiff::SignedDuration::from_hours(8 * 24);
 
-/// The next instant after `at` at which the hours begin in this zone.
+/// The next instant after `at` at which it is permitted in this zone, where it is not at `at`.
 fn next_opening(at: Timestamp, tz: &TimeZone, hours: &PermittedHours) -> Option<Timestamp> {
-    let mut date = tz.to_datetime(at).date();
-    // Today, tomorrow, and two more for a zone that leaves out a whole day. After the last hour
-    // of a fold, today's opening may come a second time; then the clock reads permitted hours
-    // again although `boundary` names only the first, which merely delays the call.
-    for _ in 0..4 {
-        let opening = boundary(date.to_datetime(hours.from), tz)?;
-        if opening > at && hours.contains(tz.to_datetime(opening).time()) {
-            return Some(opening);
-        }
-        date = date.tomorrow().ok()?;
-    }
-    None
+    // Today, tomorrow, and two more for a zone that leaves out a whole day.
+    let horizon = at.saturating_add(SEARCHED).ok()?;
+    let (start, _) = *permitted_in(hours, tz, at, horizon).first()?;
+    Some(start)
 }
+
+const SEARCHED: jiff::SignedDuration = jiff::SignedDuration::from_hours(4 * 24);
 
 /// Both times as they are written in configuration.
 #[derive(Serialize, Deserialize)]
@@ -347,14 +341,12 @@ mod tests {
                     prop_assert!(!everywhere(now));
                     prop_assert!(when > now);
                     prop_assert!(everywhere(when));
-                    // In single steps, unless a clock goes back meanwhile: the second time round
-                    // is not looked for.
-                    let folds = zones.iter().any(|z| z.to_offset(now) != z.to_offset(when));
+                    // In single steps, also where a clock goes back meanwhile.
                     let mut step = now;
                     for _ in 0..(9 * 24 * 12) {
                         step += SignedDuration::from_mins(5);
                         if step >= when { break; }
-                        prop_assert!(folds || !everywhere(step), "{} is earlier than {}", step, when);
+                        prop_assert!(!everywhere(step), "{} is earlier than {}", step, when);
                     }
                 }
                 Err(Until::Never) => {

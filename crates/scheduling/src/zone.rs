@@ -18,28 +18,11 @@ impl Zone {
     /// Accepts only names as the tz database spells them: `Europe/Paris`, not `europe/paris`, `CEST`
     /// or `+02:00`. A name that another reader might not understand must not be stored.
     pub fn parse(name: &str) -> Result<Zone, ZoneError> {
-        if name.is_empty() || name.len() > MAX_NAME {
-            return Err(ZoneError::Unknown {
-                name: shortened(name),
-            });
-        }
-        let looks_like_a_name = name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+'));
-        // A zone named on one machine only (`localtime`, `posixrules`), or one that means "not
-        // known" (`Factory`, `Etc/Unknown`), is of no use to the person who reads the record.
-        let private = ["localtime", "posixrules", "Factory", "Etc/Unknown"]
-            .iter()
-            .any(|other| other.eq_ignore_ascii_case(name));
-        let folder = ["posix/", "right/"].iter().any(|f| name.starts_with(f));
-        if !looks_like_a_name || private || folder {
-            return Err(ZoneError::Unknown {
-                name: shortened(name),
-            });
-        }
-        let tz = TimeZone::get(name).map_err(|_| ZoneError::Unknown {
+        let unknown = || ZoneError::Unknown {
             name: shortened(name),
-        })?;
+            near: near(name),
+        };
+        let tz = look_up(name).ok_or_else(unknown)?;
         match tz.iana_name() {
             Some(spelt) if spelt == name => Ok(Zone {
                 name: name.to_owned(),
@@ -49,9 +32,7 @@ impl Zone {
                 name: name.to_owned(),
                 spelt: spelt.to_owned(),
             }),
-            None => Err(ZoneError::Unknown {
-                name: shortened(name),
-            }),
+            None => Err(unknown()),
         }
     }
 
@@ -112,10 +93,108 @@ pub fn parse(name: &str) -> Result<Zone, ZoneError> {
 /// Why a text is not a time zone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ZoneError {
-    #[error("there is no time zone named {name:?}: use an IANA name like Europe/Paris")]
-    Unknown { name: String },
+    #[error("there is no time zone named {name:?}: {}", advice(.near.as_deref()))]
+    Unknown {
+        name: String,
+        /// A zone that exists and was probably meant.
+        near: Option<String>,
+    },
     #[error("time zone {name:?} is spelt {spelt:?}")]
     Spelling { name: String, spelt: String },
+}
+
+impl ZoneError {
+    /// What to write instead, without repeating what was written: a form may hold anything.
+    pub fn advice(&self) -> String {
+        match self {
+            ZoneError::Unknown { near, .. } => {
+                format!("must be an IANA time zone: {}", advice(near.as_deref()))
+            }
+            ZoneError::Spelling { spelt, .. } => {
+                format!("must be spelt as the IANA time zone is: {spelt}")
+            }
+        }
+    }
+}
+
+/// The zone of a name that may be stored, in whatever spelling.
+fn look_up(name: &str) -> Option<TimeZone> {
+    let looks_like_a_name = !name.is_empty()
+        && name.len() <= MAX_NAME
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'+'));
+    // A zone named on one machine only (`localtime`, `posixrules`), or one that means "not
+    // known" (`Factory`, `Etc/Unknown`), is of no use to the person who reads the record.
+    let private = ["localtime", "posixrules", "Factory", "Etc/Unknown"]
+        .iter()
+        .any(|other| other.eq_ignore_ascii_case(name));
+    let folder = ["posix/", "right/"].iter().any(|f| name.starts_with(f));
+    if !looks_like_a_name || private || folder {
+        return None;
+    }
+    TimeZone::get(name).ok()
+}
+
+fn advice(near: Option<&str>) -> String {
+    match near {
+        Some(near) => format!("is {near} meant?"),
+        None => "use a name like Europe/Paris".to_owned(),
+    }
+}
+
+/// A zone whose name, or whose city, differs in a slip of the pen from what was written. Whoever
+/// wrote it is asked; nothing is guessed for them.
+fn near(written: &str) -> Option<String> {
+    let written = plain(written);
+    if written.len() < 4 || written.len() > MAX_NAME {
+        return None;
+    }
+    let slips = |one: &str, other: &str| (slips(one, other), one.len().max(other.len()) / 6);
+    let mut best: Option<(usize, String)> = None;
+    for name in jiff::tz::db().available() {
+        let known = plain(name.as_str());
+        let city = known.rsplit('/').next().unwrap_or(&known);
+        let candidates = [slips(&written, &known), slips(&written, city)];
+        let Some(distance) = candidates
+            .into_iter()
+            .filter(|(distance, allowed)| distance <= allowed)
+            .map(|(distance, _)| distance)
+            .min()
+        else {
+            continue;
+        };
+        // Of two equally near the first by name, so that the advice does not depend on the order
+        // in which the database lists them.
+        let better = best
+            .as_ref()
+            .is_none_or(|(least, known)| (distance, name.as_str()) < (*least, known.as_str()));
+        // Zones that would be refused themselves are no advice.
+        if better && look_up(name.as_str()).is_some() {
+            best = Some((distance, name.as_str().to_owned()));
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+fn plain(name: &str) -> String {
+    let spelt = name.trim().to_ascii_lowercase();
+    spelt.replace([' ', '-'], "_")
+}
+
+/// Letters to be put in, left out or changed to make one name of the other.
+fn slips(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.bytes().enumerate() {
+            let changed = corner + usize::from(a != b);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// Local time kept as it was said: what the clock on the wall reads, where, and which instant that is.
@@ -267,6 +346,33 @@ mod tests {
                 .to_string()
                 .len()
                 < 200
+        );
+    }
+
+    #[test]
+    fn the_zone_that_was_probably_meant() {
+        let cases = [
+            ("Europe/Pariss", Some("Europe/Paris")),
+            ("Europe/Brelin", Some("Europe/Berlin")),
+            ("Berlin", Some("Europe/Berlin")),
+            ("New York", Some("America/New_York")),
+            ("America/New York", Some("America/New_York")),
+            ("Australia/LordHowe", Some("Australia/Lord_Howe")),
+            ("Europe/Atlantis", None),
+            ("CEST", None),
+            ("+02:00", None),
+            ("", None),
+            ("🕰🕰🕰", None),
+        ];
+        for (name, expected) in cases {
+            let Err(ZoneError::Unknown { near, .. }) = Zone::parse(name) else {
+                panic!("{name:?} is a zone");
+            };
+            assert_eq!(near.as_deref(), expected, "{name:?}");
+        }
+        assert_eq!(
+            Zone::parse("Europe/Brelin").unwrap_err().to_string(),
+            "there is no time zone named \"Europe/Brelin\": is Europe/Berlin meant?"
         );
     }
 

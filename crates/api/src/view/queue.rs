@@ -161,11 +161,14 @@ documented! {
         pub dates: Vec<String>,
     }
 
-    /// A day on which the rules do not hold.
+    /// Days on which the rules do not hold. Two that name the same day must say the same hours.
     #[schema(as = HoursException)]
     pub struct ExceptionBody {
-        /// E.g. `2026-12-24`.
+        /// The day, e.g. `2026-12-24`, or the first of several.
         pub date: String,
+        /// The last day of several, at most 366.
+        #[schema(nullable)]
+        pub until: Option<String>,
         /// Times like `10:00-14:00`; closed if absent.
         #[schema(nullable)]
         pub opening_hours: Option<String>,
@@ -339,7 +342,7 @@ mod tests {
             "name": "all", "caller_id": "+33123456789",
             "hours": { "opening_hours": "24/7", "time_zone": "Europe/Paris",
                        "holidays": { "country": "FR", "region": "IDF", "dates": ["2026-12-24"] },
-                       "exceptions": [{ "date": "2026-12-24", "opening_hours": "10:00-14:00", "note": "Eve" }] },
+                       "exceptions": [{ "date": "2026-12-24", "until": "2026-12-26", "opening_hours": "10:00-14:00", "note": "Eve" }] },
             "delivery": { "kind": "dn", "dn": "7000", "location": "pbx", "max_concurrent": 2 },
             "dial": { "default_region": "FR" },
             "retry": { "busy": { "after": "5m", "times": 3, "grows_to": "1h" } },

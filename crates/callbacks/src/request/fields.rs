@@ -184,11 +184,14 @@ impl<'a> Fields<'a> {
     }
 
     pub fn time_zone(&mut self, name: &str) -> Option<String> {
-        self.parsed(name, |text| {
-            ringback_scheduling::Zone::parse(text)
-                .map(|_| text.to_owned())
-                .map_err(|_| "must be an IANA time zone such as Europe/Paris")
-        })
+        let text = self.text(name)?;
+        match ringback_scheduling::Zone::parse(text) {
+            Ok(zone) => Some(zone.name().to_owned()),
+            Err(error) => {
+                self.problem(name, "format", error.advice());
+                None
+            }
+        }
     }
 
     /// `Some(None)` when the field is `null`, `Some(Some(_))` when it has a good value.

@@ -42,6 +42,9 @@ impl fmt::Display for HoursError {
             | HoursFault::Unsupported(_)
             | HoursFault::NeverOpen
             | HoursFault::DuplicateDate(_)
+            | HoursFault::Disagree { .. }
+            | HoursFault::UntilBeforeDate { .. }
+            | HoursFault::TooManyDays { .. }
             | HoursFault::DateOutOfRange(_)
             | HoursFault::ExceptionForm
             | HoursFault::HolidayRuleWithoutHolidays
@@ -73,10 +76,21 @@ pub enum HoursFault {
     TooMany { limit: usize },
     #[error("not supported: {0}")]
     Unsupported(&'static str),
-    #[error("never open in the next 366 days")]
+    #[error("never open in the next two years")]
     NeverOpen,
     #[error("{0} is named twice")]
     DuplicateDate(Date),
+    /// Two exceptions that say different hours for one day, both told in words.
+    #[error("{one} and {other} disagree about {date}: leave one of them out")]
+    Disagree {
+        date: Date,
+        one: String,
+        other: String,
+    },
+    #[error("{until} is before {date}")]
+    UntilBeforeDate { date: Date, until: Date },
+    #[error("too many days: at most {limit}; put what lasts longer into opening_hours")]
+    TooManyDays { limit: usize },
     #[error("{0} is out of range: years 1970 to 2200")]
     DateOutOfRange(Date),
     #[error(

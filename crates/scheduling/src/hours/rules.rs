@@ -94,7 +94,7 @@ impl Rules {
 
 /// The hours that begin on one day: until its midnight, and what spills over, told in times of the
 /// next day.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OwnHours {
     pub(super) today: Vec<Minutes>,
     pub(super) spill: Vec<Minutes>,
