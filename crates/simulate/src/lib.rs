@@ -8,6 +8,7 @@
 //! Pure: no clock, no files, no chance. All moments are whole seconds of the Unix epoch.
 
 pub mod measure;
+pub mod planned;
 pub mod resolve;
 pub mod scenario;
 pub mod server;

@@ -3,6 +3,8 @@
 use super::job::{Ask, Ended, Job};
 use super::learned::Learned;
 use super::live::{Live, reserve};
+use super::reach::Reach;
+use super::retry::retry;
 use super::rules::{Interval, Rules, Second};
 use super::sweep::{Fit, Supply, Task, sweep};
 use super::tuning::Tuning;
@@ -62,11 +64,13 @@ pub struct Desk<K> {
     booked: std::collections::VecDeque<Second>,
     pressure: Option<(Second, f64)>,
     dials: u64,
+    reach: Reach,
 }
 
 impl<K: Copy + Ord> Desk<K> {
     pub fn new(rules: Rules, tuning: Tuning) -> Desk<K> {
         let learned = Learned::new(&rules);
+        let reach = Reach::new(&rules.phone, rules.min_gap.max(rules.notice) + 1);
         Desk {
             rules,
             tuning,
@@ -79,6 +83,7 @@ impl<K: Copy + Ord> Desk<K> {
             booked: std::collections::VecDeque::new(),
             pressure: None,
             dials: 0,
+            reach,
         }
     }
 
@@ -131,12 +136,13 @@ impl<K: Copy + Ord> Desk<K> {
         }
         job.busy_since = None;
         job.last = Some((now, ended));
-        let next = retry(job, now, ended, &self.rules, &self.tuning);
+        let next = retry(&self.reach, &job.ask, job.tries, now, ended, &self.rules);
         match next {
-            Some(told) => {
-                job.due = told.0;
-                job.told = told;
-                self.moved.push((id, told));
+            Some(next) => {
+                job.due = next.due;
+                job.told = next.told;
+                job.at_end = next.at_end;
+                self.moved.push((id, next.told));
             }
             None => {
                 self.jobs.remove(&id);
@@ -182,7 +188,7 @@ impl<K: Copy + Ord> Desk<K> {
     }
 
     /// Capacity left for callbacks, slot by slot, if agents are busy `share` of their time at most.
-    fn supply(&self, now: Second, share: f64) -> Supply {
+    fn supply(&self, now: Second, share: f64, far: f64) -> Supply {
         let close = self.rules.open.last().map_or(now, |span| span.1);
         let mut agents = Vec::new();
         let mut moment = now;
@@ -195,7 +201,8 @@ impl<K: Copy + Ord> Desk<K> {
             } else {
                 0.0
             };
-            agents.push((there * share - load).max(0.0));
+            let ahead = ((moment - now) as f64 / 3600.0).min(1.0);
+            agents.push((there * (share - far * ahead) - load).max(0.0));
             moment += SLOT;
         }
         Supply {
@@ -279,6 +286,7 @@ impl<K: Copy + Ord> Desk<K> {
                     due: promise.0,
                     last: None,
                     busy_since: None,
+                    at_end: false,
                 },
             );
         }
@@ -293,7 +301,14 @@ impl<K: Copy + Ord> Desk<K> {
         if last < first {
             return Answer::Never;
         }
-        let safe = self.supply(now, self.share(now, self.tuning.use_safe));
+        // The end of the window is for trying again: a first dial belongs into its earlier part.
+        let length = last - first;
+        let last = if length > self.tuning.whole.max(900) {
+            first + (length as f64 * self.tuning.early) as Second
+        } else {
+            last
+        };
+        let safe = self.supply(now, self.share(now, self.tuning.use_safe), self.tuning.far);
         let work = self.learned.whole_work(&self.rules);
         let tasks = self.tasks(now);
         let candidate = Task {
@@ -350,8 +365,13 @@ impl<K: Copy + Ord> Desk<K> {
         let wait = (begins - first).max(0) as f64;
         let ahead = wait * agents / work;
         let spread = (ahead.max(0.0) * 1.5).sqrt() * work / agents;
-        let after = tuning.after_base + tuning.after_spread * spread;
-        let before = tuning.before_base + tuning.before_spread * spread;
+        let pressed = self
+            .pressure
+            .map_or(0.0, |(_, value)| ((value - 0.9) / 0.1).clamp(0.0, 1.0));
+        let after =
+            tuning.after_base + tuning.after_spread * spread + tuning.pressed_after * pressed;
+        let before =
+            tuning.before_base + tuning.before_spread * spread + tuning.pressed_before * pressed;
         let from = (begins - before as Second).max(first).max(now);
         let to = (begins + after as Second).min(last).max(from);
         (from, to.min(from + self.rules.attention))
@@ -389,7 +409,7 @@ impl<K: Copy + Ord> Desk<K> {
         tasks.sort_by_key(|task| (task.from, task.to));
         let mut value = 1.0;
         for share in [0.80, 0.86, 0.90, 0.93, 0.95, 0.97, 0.985] {
-            let supply = self.supply(now, share);
+            let supply = self.supply(now, share, 0.0);
             if sweep(&supply, &tasks).late < work {
                 value = share;
                 break;
@@ -454,6 +474,14 @@ impl<K: Copy + Ord> Desk<K> {
                     if idle == 0 {
                         break;
                     }
+                    // The last try is worth most at the very end of the window, if an agent will surely be there then.
+                    if self.jobs[&id].at_end
+                        && now < deadline
+                        && idle > self.tuning.spare_at_end
+                        && view.queue == 0
+                    {
+                        continue;
+                    }
                     let critical = deadline - now <= self.tuning.critical;
                     let go = if critical {
                         view.queue == 0 || allowance > self.tuning.jump
@@ -514,6 +542,7 @@ impl<K: Copy + Ord> Desk<K> {
             } else if job.ask.may_dial(now) {
                 waiting = true;
                 consider(job.deadline(now) - self.tuning.critical);
+                consider(job.deadline(now));
             } else if let Some(first) = job.ask.first(now) {
                 consider(first);
             }
@@ -523,37 +552,4 @@ impl<K: Copy + Ord> Desk<K> {
         }
         next
     }
-}
-
-/// When to try again, as the interval told to the customer; `None` if that was the last try.
-///
-/// What is left of the window is shared among the tries left, so that the last one falls at its end: whoever has become
-/// reachable meanwhile is then still so.
-fn retry(job: &Job, now: Second, ended: Ended, rules: &Rules, tuning: &Tuning) -> Option<Interval> {
-    if ended == Ended::Invalid || job.tries >= rules.max_attempts {
-        return None;
-    }
-    let last = job.ask.last()?;
-    let soonest = now + rules.notice.max(rules.min_gap) + 1;
-    let left = last - now;
-    let tries = Second::from(rules.max_attempts - job.tries);
-    let even = left / tries;
-    let gap = match ended {
-        Ended::Failed => 0,
-        Ended::Busy => even.clamp(0, 300),
-        Ended::NoAnswer | Ended::Machine => {
-            if tries == 1 {
-                left - tuning.told / 4
-            } else {
-                even.min(1800)
-            }
-        }
-        Ended::Answered | Ended::Invalid => return None,
-    };
-    let from = (now + gap).max(soonest);
-    if from > last {
-        return None;
-    }
-    let from = job.ask.first(from).unwrap_or(from);
-    (from <= last).then(|| (from, last.min(from + tuning.told)))
 }

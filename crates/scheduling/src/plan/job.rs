@@ -68,6 +68,8 @@ pub struct Job {
     pub last: Option<(Second, Ended)>,
     /// Since when an agent is at work on it.
     pub busy_since: Option<Second>,
+    /// The next try is the last one and best made at the end of the window.
+    pub at_end: bool,
 }
 
 impl Job {

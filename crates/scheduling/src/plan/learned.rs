@@ -61,8 +61,12 @@ impl Learned {
                 40.0,
                 600.0,
             ),
-            first_reach: Mean::new(rules.reach, 30.0, 400.0),
-            later_reach: Mean::new(rules.reach * 0.6, 20.0, 400.0),
+            first_reach: Mean::new(rules.phone.shares[0] + rules.phone.shares[1], 30.0, 400.0),
+            later_reach: Mean::new(
+                (rules.phone.shares[0] + rules.phone.shares[1]) * 0.6,
+                20.0,
+                400.0,
+            ),
             wasted: Mean::new(rules.ring.no_answer * 0.7, 20.0, 400.0),
         }
     }

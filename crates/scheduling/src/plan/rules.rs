@@ -1,5 +1,7 @@
 //! What a planner is told beforehand about one queue: hours, staff, the live load, and the priors that learning starts from.
 
+use super::reach::Phone;
+
 /// A moment: whole seconds of the Unix epoch.
 pub type Second = i64;
 
@@ -96,8 +98,10 @@ pub struct Rules {
     /// Mean wrap-up, seconds.
     pub wrap: f64,
     pub ring: RingTimes,
-    /// Chance that a dial inside the promise reaches the customer; the prior of what is learned.
-    pub reach: f64,
+    /// How customers' phones behave inside their window; the prior of what is learned.
+    pub phone: Phone,
+    /// Shares of the phone's states in the first half hour after booking.
+    pub fresh: [f64; 4],
     /// Dials per callback at most.
     pub max_attempts: u32,
     /// Seconds between two dials of one callback at least.
