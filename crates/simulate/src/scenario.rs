@@ -253,7 +253,8 @@ impl Scenario {
     pub fn parse(public: &str, truth: &str) -> Result<Scenario, ScenarioError> {
         let mut truths = Truths::parse(truth)?;
         let mut lines = numbered::<PublicLine>("public", public);
-        let Some((_, Ok(PublicLine::Header(header)))) = lines.next() else {
+        let first = lines.next().map(|(_, line)| line).transpose()?;
+        let Some(PublicLine::Header(header)) = first else {
             return Err(ScenarioError::NoHeader);
         };
         if header.open.is_empty() {
