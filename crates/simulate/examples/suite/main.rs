@@ -1,7 +1,7 @@
 //! Plays many days to a server and prints what came of them: one row per scenario, means over
 //! seeds.
 //!
-//! `suite [--server edf] [--scenarios base-1.0,rush-0.9] [--seeds 1,2] [--json FILE]
+//! `suite [--server plan,edf+] [--scenarios base-1.0,rush-0.9] [--seeds 1,2] [--json FILE]
 //! [--decisions DIR] [--threads 2] DIR…` where each DIR holds `NAME.sNN.pub.jsonl` and
 //! `NAME.sNN.truth.jsonl`.
 
@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use std::{env, fs, thread};
 
+use ringback_scheduling::plan::Tuning;
+use ringback_simulate::planned::PlannedServer;
 use ringback_simulate::{Figures, Gates, Scenario, Server, World, gates, measure};
 use serde::Serialize;
 
@@ -27,6 +29,7 @@ fn server(name: &str) -> Option<Box<dyn Server>> {
     Some(match name {
         "edf" => Box::new(reference::Edf::new(false)),
         "edf+" => Box::new(reference::Edf::new(true)),
+        "plan" => Box::new(PlannedServer::new(Tuning::default())),
         _ => return None,
     })
 }
@@ -181,7 +184,7 @@ fn jobs(options: &Options) -> Result<Vec<Job>, Failure> {
 impl Options {
     fn read() -> Result<Options, Failure> {
         let mut options = Options {
-            servers: vec!["edf+".to_owned()],
+            servers: vec!["plan".to_owned()],
             scenarios: None,
             seeds: None,
             json: None,
