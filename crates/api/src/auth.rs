@@ -70,6 +70,8 @@ doors! {
 pub struct Caller<D> {
     pub tenant: TenantId,
     pub application: i64,
+    /// What its key allows beyond this door.
+    scopes: Vec<Scope>,
     door: PhantomData<D>,
 }
 
@@ -77,6 +79,11 @@ impl<D> Caller<D> {
     /// As whom the application acts when it speaks for nobody else.
     pub fn actor(&self) -> Actor {
         Actor::Application(self.application)
+    }
+
+    /// Whether the key has this scope as well.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
     }
 }
 
@@ -105,13 +112,14 @@ impl<D: Door> FromRequestParts<ApiState> for Caller<D> {
             );
             state.metrics.refusal(problem.code.name());
         }
-        let (tenant, application) = verdict?;
+        let (tenant, application, scopes) = verdict?;
         if let Some(notes) = parts.extensions.get::<RequestNotes>() {
             notes.note_application(application);
         }
         Ok(Caller {
             tenant,
             application,
+            scopes,
             door: PhantomData,
         })
     }
@@ -121,14 +129,14 @@ async fn admit(
     parts: &Parts,
     state: &ApiState,
     scopes: &[Scope],
-) -> Result<(TenantId, i64), Problem> {
+) -> Result<(TenantId, i64, Vec<Scope>), Problem> {
     let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
         let peer = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map(|info| info.0.ip());
         if state.settings.open_on_loopback && is_local(peer, &parts.headers) {
-            return Ok((TenantId::default(), 0));
+            return Ok((TenantId::default(), 0, Scope::ALL.to_vec()));
         }
         return Err(unauthorized("No API key was sent.", false));
     };
@@ -163,7 +171,7 @@ async fn admit(
         ));
         return Err(problem);
     }
-    Ok((known.tenant, known.application))
+    Ok((known.tenant, known.application, known.scopes))
 }
 
 fn unauthorized(detail: &str, sent: bool) -> Problem {

@@ -63,6 +63,8 @@ codes! {
         "It timed out, was answered, or belongs to another agent. Wait for the next offer.";
     Guarded => "guarded", CONFLICT, "A guard forbids this callback",
         "`guard` names the rule (closed, do-not-call, …). Choose another time or contact, or change the rule.";
+    Duplicate => "duplicate", CONFLICT, "The number has an open callback in this queue",
+        "The queue takes one request per number. `callback` is where the open one is read and changed, for keys that may read it.";
     IntakePaused => "intake_paused", CONFLICT, "The queue takes no requests just now",
         "A supervisor paused the queue's intake. Try another queue, or later.";
     Fenced => "fenced", CONFLICT, "Another node took the callback over",
@@ -96,6 +98,8 @@ pub struct Problem {
     pub detail: String,
     pub errors: Vec<FieldProblem>,
     pub guard: Option<Guard>,
+    /// Where the callback is read that stands against it.
+    pub callback: Option<String>,
     pub retry_after: Option<u64>,
     /// The challenge of a 401 or 403.
     pub challenge: Option<String>,
@@ -108,6 +112,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             guard: None,
+            callback: None,
             retry_after: None,
             challenge: None,
         }
@@ -194,6 +199,7 @@ impl Problem {
                 })
                 .collect(),
             guard: self.guard.map(Guard::name),
+            callback: self.callback.as_deref(),
         };
         serde_json::to_string(&view)
             .unwrap_or_else(|_| r#"{"type":"/problems/internal","status":500}"#.to_owned())
@@ -245,6 +251,10 @@ impl From<Refusal> for Problem {
                 ..Problem::new(Code::Guarded, guard.sentence())
             },
             Refusal::Invalid(problems) => Problem::invalid(problems),
+            Refusal::Duplicate { .. } => Problem::new(
+                Code::Duplicate,
+                "There is an open callback for this number in the queue already.",
+            ),
             Refusal::IntakePaused => {
                 Problem::new(Code::IntakePaused, "The queue takes no requests just now.")
             }
@@ -342,6 +352,10 @@ pub struct ProblemView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub guard: Option<&'a str>,
+    /// URL of the open callback that stands against it, if the key may read callbacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub callback: Option<&'a str>,
 }
 
 /// One broken rule.

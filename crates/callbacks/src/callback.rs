@@ -43,6 +43,9 @@ pub struct Callback {
     pub dn: Option<String>,
     pub location: Option<String>,
     pub server: Option<String>,
+    /// Since when it counts as waiting once it is queued: the place of the callback it took over.
+    #[serde(with = "stored::optional", default)]
+    pub place_since: Option<Timestamp>,
     /// What holds it back just now.
     pub held: Option<HeldBack>,
     /// A cancellation that arrived while a call was being placed.

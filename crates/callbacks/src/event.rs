@@ -75,6 +75,8 @@ event_kinds! {
     Snoozed => "snoozed",
     /// It was passed to another agent or queue.
     Transferred => "transferred",
+    /// Another request for the same number was added to it; `fields` says what it brought.
+    Merged => "merged",
     /// Fields were changed.
     Changed => "changed",
     /// A body was stored.

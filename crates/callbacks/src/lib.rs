@@ -11,6 +11,7 @@ pub mod clock;
 pub mod contact;
 pub mod customer;
 pub mod decide;
+pub mod duplicate;
 pub mod event;
 pub mod guard;
 pub mod ids;

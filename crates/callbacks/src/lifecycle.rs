@@ -13,7 +13,7 @@ use crate::guard::{self, Facts, Guard, Held};
 use crate::ids::{AgentId, AttemptId, InteractionId, NodeId, OfferId, QueueId};
 use crate::interaction::{BodyInfo, BodyKind};
 use crate::outcome::{CallResult, Outcome, Verdict};
-use crate::request::Changes;
+use crate::request::{Changes, NewCallback};
 use crate::state::{Canceller, Claim, DueReason, State, Target};
 use crate::wire_time::{self, plus};
 use jiff::Timestamp;
@@ -23,6 +23,7 @@ use std::time::Duration;
 mod crash;
 mod ending;
 mod intake;
+mod merging;
 mod offers;
 mod trying;
 
@@ -115,6 +116,11 @@ pub enum Command {
     },
     Replace {
         by: InteractionId,
+    },
+    /// A second request for the same number is added to it. `left` names the bodies that had no room.
+    Merge {
+        new: Box<NewCallback>,
+        left: Vec<BodyKind>,
     },
     /// A fault no retry mends, such as a response type without any channel.
     Fail {
@@ -210,6 +216,9 @@ pub enum Refusal {
     /// The new values break a rule.
     #[error("{0}")]
     Invalid(crate::problem::Problems),
+    /// The number has an open callback in the queue, whose rule is to have no second.
+    #[error("there is an open callback for this number already")]
+    Duplicate { of: InteractionId },
     /// The queue takes no requests just now.
     #[error("the queue takes no requests just now")]
     IntakePaused,
@@ -266,6 +275,7 @@ pub fn step(
         Command::Change(changes) => work.change(*changes)?,
         Command::StoreBody { kind, info } => work.store_body(kind, info),
         Command::Replace { by } => work.replace(by)?,
+        Command::Merge { new, left } => work.merge(*new, &left)?,
         Command::Fail { fence, fault } => work.fail(fence, fault)?,
     }
     Ok(work.finish())
@@ -348,7 +358,10 @@ impl<'a> Work<'a> {
                     self.end_expired();
                 } else if self.now >= due {
                     match guard::check(&self.after, self.facts, self.now) {
-                        Ok(()) => self.queue_up(self.now),
+                        Ok(()) => {
+                            let since = self.after.place_since.take();
+                            self.queue_up(since.map_or(self.now, |since| since.min(self.now)));
+                        }
                         Err(held) => self.hold(held),
                     }
                 }

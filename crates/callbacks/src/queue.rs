@@ -77,6 +77,10 @@ pub struct QueueRules {
     /// When to try again, by how the last try ended.
     #[serde(default)]
     pub retry: RetryTable,
+    /// A second request for a number that has an open callback in this queue: `merge` adds it to that one,
+    /// `join` lets it take over and keep the place in the queue, `refuse` turns it away, `allow` stores both.
+    #[serde(default)]
+    pub duplicates: Duplicates,
     /// Calls placed to one number in any 24 hours, over all queues of the tenant.
     #[serde(default = "defaults::calls_per_number")]
     pub calls_per_number_per_day: u32,
@@ -115,6 +119,22 @@ pub enum LegOrder {
     #[default]
     AgentFirst,
     CustomerFirst,
+}
+
+/// What becomes of a request for a number that has an open callback in the queue already. One need is rung
+/// once: merging is the default, because it loses neither the promise given nor what is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// The open callback is answered, and takes in what is new.
+    #[default]
+    Merge,
+    /// The new request takes over, at the old one's place in the queue.
+    Join,
+    /// The new request is turned away.
+    Refuse,
+    /// Both are stored.
+    Allow,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -13,10 +13,10 @@ use serde_json::{Map, Value};
 mod fields;
 
 use fields::Fields;
-pub use fields::is_mime;
+pub use fields::{MAX_CONTACTS, is_mime, udata_fits};
 
 /// Fields of the resource that only the server sets.
-pub const SERVER_SET: [&str; 17] = [
+pub const SERVER_SET: [&str; 18] = [
     "callback_status",
     "attempts",
     "dn",
@@ -34,6 +34,7 @@ pub const SERVER_SET: [&str; 17] = [
     "promise",
     "state",
     "held",
+    "merged",
 ];
 
 /// A good request, not yet a callback: the store finds its customer, the life cycle its first state.
@@ -63,6 +64,19 @@ pub struct NewCallback {
     pub bodies: Vec<NewBody>,
     /// The callback this one supersedes.
     pub replaces: Option<InteractionId>,
+    /// The place in the queue of the open callback it takes over; set by the store, never by a client.
+    pub place: Option<Place>,
+}
+
+/// A place in a queue that passes from one callback to the one that takes it over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Since when the customer has waited for an agent, if they did.
+    pub since: Option<Timestamp>,
+    pub priority: u8,
+    pub owner: Option<i64>,
+    /// The end of what was promised.
+    pub deadline: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +160,7 @@ pub fn parse_new(
         udata: f.udata(),
         bodies: f.bodies(),
         replaces: f.id("replaces"),
+        place: None,
     };
     f.refuse_unknown();
     f.finish().map(|()| new)

@@ -120,7 +120,7 @@ async fn no_answer_until_the_window_ends() {
 
 #[tokio::test]
 async fn never_more_calls_than_agents_and_never_two_to_one_number() {
-    let town = Town::new(MONDAY).await;
+    let town = Town::under(json!({ "duplicates": "allow" }), MONDAY).await;
     town.agents(3).await;
     for n in 0..30 {
         town.book(json!({ "customer_number": format!("+1212555{:04}", 100 + n / 2) }))

@@ -65,6 +65,7 @@ pub(crate) fn deciding_queue<'a>(
         | Command::Change(_)
         | Command::StoreBody { .. }
         | Command::Replace { .. }
+        | Command::Merge { .. }
         | Command::Fail { .. } => &callback.queue,
     }
 }

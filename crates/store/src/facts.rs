@@ -125,6 +125,7 @@ fn unreadable(tenant: &TenantId, id: &QueueId, switches: Switches) -> QueueView 
         wrap_up: Span::from_secs(60),
         reply: Span::from_secs(1800),
         retry: Default::default(),
+        duplicates: Default::default(),
         calls_per_number_per_day: 1,
         promise_within: Span::from_secs(3600),
         default_window: Span::from_secs(24 * 3600),

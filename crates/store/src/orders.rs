@@ -88,6 +88,8 @@ pub struct AcceptOrder {
 #[derive(Debug)]
 pub enum Acceptance {
     New(Box<Callback>, Option<StoredAnswer>),
+    /// The number had an open callback in the queue: this is it, with what the request added.
+    Merged(Box<Callback>, Option<StoredAnswer>),
     /// The key was seen before: this is what was answered then.
     Repeated(StoredAnswer),
 }

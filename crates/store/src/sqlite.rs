@@ -5,6 +5,7 @@ mod agents;
 mod bodies;
 mod claim;
 mod customers;
+mod duplicates;
 mod examine;
 mod faults;
 mod gather;

@@ -1,6 +1,7 @@
 //! `POST /v1/callbacks`: the door by which every booking comes in.
 
 use super::answer_of;
+use crate::ApiSettings;
 use crate::ApiState;
 use crate::auth::{Caller, Writing};
 use crate::error::Problem;
@@ -10,11 +11,13 @@ use crate::view::{BookingRequest, CallbackView};
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
+use ringback_callbacks::callback::Callback;
 use ringback_callbacks::ids::{InteractionId, QueueId, TenantId};
+use ringback_callbacks::lifecycle::Refusal;
 use ringback_callbacks::problem::Problems;
 use ringback_callbacks::queue::{Queue, QueueRules};
 use ringback_callbacks::request::{NewCallback, parse_new, queue_of};
-use ringback_store::{AcceptOrder, Acceptance};
+use ringback_store::{AcceptOrder, Acceptance, Scope, StoreError, StoredAnswer};
 use serde_json::{Map, Value, json};
 
 /// Book a callback
@@ -49,7 +52,12 @@ use serde_json::{Map, Value, json};
          headers(("Location" = String, description = "Where the callback is read."),
                  ("ETag" = String, description = "Its revision."),
                  ("Idempotent-Replayed" = String, description = "`true` if this is the answer given before."))),
-        (status = 409, description = "A guard forbids it, the queue's intake is paused, or its parent takes no children."),
+        (status = 200, description = "The number has an open callback in this queue: it has taken in the request, and is answered with `merged`.",
+         body = CallbackView,
+         headers(("Location" = String, description = "Where the open callback is read."),
+                 ("ETag" = String, description = "Its revision."),
+                 ("Idempotent-Replayed" = String, description = "`true` if this is the answer given before."))),
+        (status = 409, description = "A guard forbids it, the number has an open callback in a queue that takes no second, the queue's intake is paused, or its parent takes no children."),
         (status = 422, description = "The idempotency key was used for another request."),
     )
 )]
@@ -70,8 +78,14 @@ pub async fn create_callback(
         }
     };
     let settings = state.settings.clone();
-    let render = move |callback: &_| {
-        let mut stored = answer_of(201, callback, &settings);
+    let id = InteractionId(state.chance.uuid());
+    let render = move |callback: &Callback| {
+        let merged = callback.interaction.id != id;
+        let mut stored = if merged {
+            merged_answer(callback, &settings)
+        } else {
+            answer_of(201, callback, &settings)
+        };
         let location = settings.url(&format!("/v1/callbacks/{}", callback.interaction.id));
         stored.headers.push(("location".to_owned(), location));
         stored
@@ -79,18 +93,52 @@ pub async fn create_callback(
     let idempotent = asked.map(|asked| asked.order(render.clone()));
     let order = AcceptOrder {
         tenant: caller.tenant.clone(),
-        id: InteractionId(state.chance.uuid()),
+        id,
         new,
         actor: caller.actor(),
         now,
         idempotent,
         dry_run: false,
     };
-    Ok(match state.store.accept(order).await? {
-        Acceptance::New(_, Some(stored)) => answer(stored, false),
-        Acceptance::New(callback, None) => answer(render(&callback), false),
-        Acceptance::Repeated(stored) => answer(stored, true),
-    })
+    let accepted = state.store.accept(order).await;
+    Ok(
+        match accepted.map_err(|error| refused(&state, &caller, error))? {
+            Acceptance::New(_, Some(stored)) | Acceptance::Merged(_, Some(stored)) => {
+                answer(stored, false)
+            }
+            Acceptance::New(callback, None) | Acceptance::Merged(callback, None) => {
+                answer(render(&callback), false)
+            }
+            Acceptance::Repeated(stored) => answer(stored, true),
+        },
+    )
+}
+
+/// Which callback stands against a booking is told only to those who may read callbacks: others could ask
+/// for any number.
+pub(super) fn refused<D>(state: &ApiState, caller: &Caller<D>, error: StoreError) -> Problem {
+    let mut link = None;
+    if let StoreError::Refused(Refusal::Duplicate { of }) = &error
+        && caller.may(Scope::Read)
+    {
+        link = Some(state.settings.url(&format!("/v1/callbacks/{of}")));
+    }
+    Problem {
+        callback: link,
+        ..Problem::from(error)
+    }
+}
+
+/// The open callback, with the word that no new one was made.
+fn merged_answer(callback: &Callback, settings: &ApiSettings) -> StoredAnswer {
+    let view = CallbackView {
+        merged: Some(true),
+        ..CallbackView::new(callback, settings)
+    };
+    StoredAnswer {
+        body: serde_json::to_string(&view).unwrap_or_default(),
+        ..answer_of(200, callback, settings)
+    }
 }
 
 /// Reads a booking by the rules of the queue it names. Without a queue it is still read, as far as that

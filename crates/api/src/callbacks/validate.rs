@@ -1,6 +1,6 @@
 //! `POST /v1/callbacks/validate`: what a booking would become, without booking it.
 
-use super::create::read_booking;
+use super::create::{read_booking, refused};
 use crate::ApiState;
 use crate::auth::{Caller, Writing};
 use crate::error::{Code, Problem};
@@ -23,7 +23,7 @@ use ringback_store::{AcceptOrder, Acceptance};
     request_body = BookingRequest,
     responses(
         (status = 200, description = "The booking is good; nothing was stored.", body = ValidationView),
-        (status = 409, description = "A guard forbids it, the queue's intake is paused, or its parent takes no children."),
+        (status = 409, description = "A guard forbids it, the number has an open callback in a queue that takes no second, the queue's intake is paused, or its parent takes no children."),
     )
 )]
 pub async fn validate_callback(
@@ -42,8 +42,13 @@ pub async fn validate_callback(
         idempotent: None,
         dry_run: true,
     };
-    match state.store.accept(order).await? {
+    let accepted = state.store.accept(order).await;
+    match accepted.map_err(|error| refused(&state, &caller, error))? {
         Acceptance::New(callback, _) => Ok(Json(ValidationView::new(&callback))),
+        Acceptance::Merged(callback, _) => Ok(Json(ValidationView {
+            merged: Some(true),
+            ..ValidationView::new(&callback)
+        })),
         Acceptance::Repeated(_) => Err(Problem::new(
             Code::Internal,
             "A trial booking was taken for a repeated one.",

@@ -195,6 +195,11 @@ pub struct CallbackView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub replaced_by: Option<String>,
+    /// In the answer to a booking only: no new callback was made, because the number has this one open in the
+    /// queue; it has taken in what was new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub merged: Option<bool>,
     /// Grows with every change; also the `ETag`.
     pub revision: u64,
 }
@@ -263,6 +268,11 @@ pub struct OfferNote {
 pub struct ValidationView {
     /// Always true; a bad request is answered with a problem.
     pub valid: bool,
+    /// The number has an open callback in the queue, which would take the request in; what follows is what it
+    /// would be then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub merged: Option<bool>,
     /// The promise that would be given.
     pub promise: PromiseView,
     /// When it would be due.
@@ -354,6 +364,7 @@ impl CallbackView {
             may_have_reached: callback.may_have_reached,
             disposition: disposition(&callback.state),
             replaced_by: replaced_by(&callback.state),
+            merged: None,
             revision: callback.revision,
         }
     }
@@ -394,6 +405,7 @@ impl ValidationView {
     pub fn new(callback: &Callback) -> Self {
         ValidationView {
             valid: true,
+            merged: None,
             promise: PromiseView::new(&callback.promise),
             next_attempt_at: due(&callback.state),
             held: callback.held.as_ref().map(HeldView::new),

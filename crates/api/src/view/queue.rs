@@ -113,6 +113,10 @@ documented! {
         /// When and how often to try again, by how the last try ended.
         #[schema(required = false)]
         pub retry: RetryBody,
+        /// A second request for a number that has an open callback in this queue: `merge` (if absent) adds it to
+        /// that one, `join` lets it take over and keep the place, `refuse` turns it away, `allow` stores both.
+        #[schema(required = false, value_type = String, example = "merge")]
+        pub duplicates: String,
         /// Calls placed to one number in any 24 hours, over all queues. 6 if absent.
         #[schema(required = false)]
         pub calls_per_number_per_day: u32,

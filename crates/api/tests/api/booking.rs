@@ -240,7 +240,7 @@ async fn validate_tells_the_promise_and_stores_nothing() {
         (json!({}), "2026-03-09T17:00:00.000Z", Value::Null),
         // Two in the morning in California: the customer sleeps until eight.
         (
-            json!({ "start_time": "2026-03-10T09:00:00Z" }),
+            json!({ "start_time": "2026-03-10T09:00:00Z", "customer_number": "+14155550124" }),
             "2026-03-10T15:00:00.000Z",
             json!("customers_night"),
         ),
@@ -289,7 +289,8 @@ async fn the_same_key_is_the_same_booking() {
         .problem(422, "idempotency_mismatch");
     // Another application's key of the same name is another key.
     let other = house.make_key(7, &[ringback_store::Scope::Write]).await;
-    let third = ask("k-1", booking(json!({}))).key(&other).send().await;
+    let another = booking(json!({ "customer_number": "+14155550124" }));
+    let third = ask("k-1", another).key(&other).send().await;
     assert_eq!(
         (third.status.as_u16(), third.header("idempotent-replayed")),
         (201, "")

@@ -1,8 +1,8 @@
 //! Everything that the framework would refuse in its own words comes as a problem, with the request's id.
 
-use crate::house::{House, booking};
+use crate::house::{House, booking, rules};
 use axum::body::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_frameworks_own_refusals_are_problems_too() {
@@ -167,4 +167,59 @@ async fn answers_tell_browsers_to_be_careful() {
             .header("cache-control"),
         "no-store"
     );
+}
+
+/// One need is rung once: the queue's rule says what becomes of a second request.
+#[tokio::test]
+async fn who_asks_twice() {
+    let house = House::new().await;
+    let first = house.book(json!({ "subject": "My bill" })).await;
+    let ask = |body: Value| house.post("/v1/callbacks").json(&body).send();
+    let second = ask(booking(json!({ "subject": "My meter" }))).await;
+    assert_eq!(second.status, 200);
+    assert!(
+        second
+            .header("location")
+            .ends_with(first["interaction_id"].as_str().unwrap())
+    );
+    let told = second.json();
+    assert_eq!(told["merged"], true);
+    assert_eq!(told["interaction_id"], first["interaction_id"]);
+    assert_eq!(told["subject"], "My bill / My meter");
+    assert_eq!(second.header("etag"), "\"2\"");
+    let would = house
+        .post("/v1/callbacks/validate")
+        .json(&booking(json!({})))
+        .send()
+        .await
+        .ok();
+    assert_eq!(
+        (&would["valid"], &would["merged"]),
+        (&json!(true), &json!(true))
+    );
+    // Only the answer to the booking says so.
+    let path = format!(
+        "/v1/callbacks/{}",
+        first["interaction_id"].as_str().unwrap()
+    );
+    assert_eq!(house.get(&path).send().await.ok().get("merged"), None);
+
+    let rules = rules(json!({ "duplicates": "refuse" }));
+    house.put("/v1/queues/service").json(&rules).send().await;
+    let refused = ask(booking(json!({}))).await;
+    let open = refused.json()["callback"].as_str().unwrap().to_owned();
+    refused.problem(409, "duplicate");
+    assert!(open.ends_with(&path), "{open}");
+    // Who may not read callbacks learns only that there is one: else any number could be asked after.
+    let blind = house.make_key(7, &[ringback_store::Scope::Write]).await;
+    for path in ["/v1/callbacks", "/v1/callbacks/validate"] {
+        let refused = house
+            .post(path)
+            .json(&booking(json!({})))
+            .key(&blind)
+            .send()
+            .await;
+        assert_eq!(refused.json().get("callback"), None);
+        refused.problem(409, "duplicate");
+    }
 }

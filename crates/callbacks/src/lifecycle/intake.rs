@@ -101,6 +101,7 @@ pub fn accept(
         dn: None,
         location: None,
         server: None,
+        place_since: None,
         held: None,
         stop: None,
         reply: None,
@@ -112,6 +113,9 @@ pub fn accept(
     };
     let mut work = Work::new(&callback, actor, facts, now);
     work.place_again(DueReason::Booked)?;
+    if let Some(place) = new.place {
+        work.take_place(&place);
+    }
     let promise = work.after.promise;
     let number = callback.contact().expose().to_owned();
     let masked = callback.contact().to_string();

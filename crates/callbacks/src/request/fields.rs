@@ -13,9 +13,15 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// Whether key/value data stays within what one request may bring.
+pub fn udata_fits(map: &Map<String, Value>) -> bool {
+    map.len() <= MAX_UDATA_KEYS && Value::Object(map.clone()).to_string().len() <= MAX_UDATA_BYTES
+}
+
 /// No callback is booked further ahead than this.
 pub const HORIZON: Duration = Duration::from_secs(2 * 366 * 24 * 3600);
-const MAX_CONTACTS: usize = 8;
+/// Ways of reaching the customer that one plan may name.
+pub const MAX_CONTACTS: usize = 8;
 const MAX_UDATA_KEYS: usize = 256;
 const MAX_UDATA_BYTES: usize = 64 * 1024;
 

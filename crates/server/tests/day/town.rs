@@ -45,6 +45,11 @@ struct Node {
 
 impl Town {
     pub async fn new(now: &str) -> Town {
+        Town::under(json!({}), now).await
+    }
+
+    /// A town whose queue has other rules (whole keys).
+    pub async fn under(change: Value, now: &str) -> Town {
         let clock = ManualClock::at(now);
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let chance = Arc::new(SeededChance::new(7));
@@ -80,13 +85,16 @@ impl Town {
             boots: 0,
             _folder: folder,
         };
-        let rules = json!({
+        let mut rules = json!({
             "name": "Billing",
             "hours": { "opening_hours": "Mo-Fr 08:00-18:00", "time_zone": "America/New_York" },
             "dial": { "regions": ["US"], "default_region": "US" },
             "routes": { "voice": ["fake"], "voip": ["fake"], "email": ["fake"] },
             "retry": { "spread": 0.0 },
         });
+        for (key, value) in change.as_object().expect("an object") {
+            rules[key] = value.clone();
+        }
         town.send("PUT", "/v1/queues/billing", rules, &[200, 201])
             .await;
         town.start_again().await;

@@ -483,7 +483,7 @@ async fn a_node_that_carries_all_it_may_goes_on_as_soon_as_one_is_done() {
 
 #[tokio::test]
 async fn two_nodes_on_one_store_ring_nobody_twice_and_one_rescues_the_other() {
-    let mut town = Town::new(MONDAY).await;
+    let mut town = Town::under(json!({ "duplicates": "allow" }), MONDAY).await;
     town.start_another().await;
     town.agents(6).await;
     town.calls

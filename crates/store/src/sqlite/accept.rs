@@ -6,11 +6,12 @@ use super::path::{carry_out, conflict, write_step};
 use super::record::{Family, family};
 use super::rows;
 use super::writer::Write;
-use super::{House, bodies, customers};
+use super::{House, bodies, customers, duplicates};
 use crate::facts::Gathered;
 use crate::{AcceptOrder, Acceptance, Result, StoreError};
 use jiff::Timestamp;
 use ringback_callbacks::customer::Customer;
+use ringback_callbacks::duplicate::{self, Answer};
 use ringback_callbacks::event::Actor;
 use ringback_callbacks::ids::{InteractionId, TenantId};
 use ringback_callbacks::lifecycle::{self, Accepted, Command, Refusal};
@@ -64,6 +65,41 @@ pub(super) fn accept(
     new.thread = thread;
     let queue = gather::queue_view(conn, &house.views, &tenant, &new.queue)?
         .ok_or_else(|| conflict("queue", "not_found", "there is no such queue"))?;
+    match duplicates::meet(conn, &tenant, queue.rules().duplicates, &new)? {
+        None => {}
+        Some((open, Answer::Join)) => {
+            new.place = Some(duplicate::place_of(&open));
+            new.replaces = new.replaces.or(Some(open.interaction.id));
+        }
+        Some((open, Answer::Refuse)) => {
+            let of = open.interaction.id;
+            return Err(Refusal::Duplicate { of }.into());
+        }
+        Some((open, Answer::Merge)) => {
+            let replaces = new.replaces;
+            let merged = duplicates::merge(write, house, open, new, &actor, now)?;
+            if let Some(old) = replaces {
+                replace(
+                    write,
+                    house,
+                    &tenant,
+                    old,
+                    merged.interaction.id,
+                    &actor,
+                    now,
+                )?;
+            }
+            if dry_run {
+                write.discard = true;
+                return Ok(Acceptance::Merged(Box::new(merged), None));
+            }
+            let answer = idempotent
+                .map(|asked| idempotency::remember(write.conn, house, &tenant, asked, &merged, now))
+                .transpose()?;
+            return Ok(Acceptance::Merged(Box::new(merged), answer));
+        }
+        Some((_, Answer::Apart)) => {}
+    }
     let number = gather::number(conn, &tenant, id, &first.contact, now)?;
     let customer = find_or_make(conn, house, &tenant, &new, now)?;
     let customer_id = customer.id.clone();

@@ -6,6 +6,7 @@
 mod bodies;
 mod booking;
 mod claims;
+mod duplicates;
 mod durable;
 mod lapses;
 mod operations;
@@ -53,6 +54,17 @@ conformance! {
         a_queue_must_take_it,
         an_id_is_used_once,
         tenants_never_meet,
+    }
+    duplicates {
+        a_second_request_is_added_to_the_first,
+        what_brings_nothing_new_changes_nothing,
+        many_at_once_are_one,
+        a_merged_request_can_be_repeated,
+        joining_keeps_the_place,
+        while_in_a_call_they_are_merged,
+        what_is_as_good_as_over_takes_nothing_in,
+        a_second_one_is_turned_away,
+        a_wish_not_to_be_called_stands_against_merging,
     }
     path {
         a_whole_call,

@@ -109,6 +109,8 @@ impl Ground {
             "dial": {"regions": ["US"]},
             "routes": {"voice": ["town"], "voip": [], "email": []},
             "wrap_up": "0s",
+            // A long run comes back to its first numbers.
+            "duplicates": "allow",
         });
         self.put(&format!("/v1/queues/{QUEUE}"), &queue).await?;
         for agent in 1..=AGENTS {

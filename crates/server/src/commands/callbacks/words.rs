@@ -45,6 +45,13 @@ fn sentence_on(day: Option<&str>, kind: EventKind, detail: &Value) -> String {
         by if by.is_empty() => String::new(),
         by => format!(" by {by}"),
     };
+    let fields = || {
+        let fields = detail["fields"].as_array().into_iter().flatten();
+        let fields: Vec<String> = fields
+            .filter_map(|field| field.as_str().map(clean))
+            .collect();
+        fields.join(", ")
+    };
     match kind {
         EventKind::Accepted => {
             format!(
@@ -120,15 +127,11 @@ fn sentence_on(day: Option<&str>, kind: EventKind, detail: &Value) -> String {
             "queue" => format!("passed on to queue {}", text("queue")),
             _ => format!("passed on to {}", agent()),
         },
-        EventKind::Changed => {
-            let fields: Vec<String> = detail["fields"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|field| field.as_str().map(clean))
-                .collect();
-            format!("changed: {}", fields.join(", "))
-        }
+        EventKind::Merged => match fields() {
+            fields if fields.is_empty() => "asked for again, with nothing new".to_owned(),
+            fields => format!("asked for again, which adds: {fields}"),
+        },
+        EventKind::Changed => format!("changed: {}", fields()),
         EventKind::BodyStored => format!("{} stored ({} bytes)", text("body"), detail["size"]),
         EventKind::CancelRequested => {
             format!("to be cancelled{}: the call under way is ended first", by())
@@ -175,6 +178,7 @@ pub fn awaited(kind: EventKind) -> &'static str {
         EventKind::ReplyWritten => "the answer goes out",
         EventKind::CancelRequested => "ending the call",
         EventKind::Disposed
+        | EventKind::Merged
         | EventKind::Changed
         | EventKind::BodyStored
         | EventKind::Recorded
@@ -223,6 +227,7 @@ pub fn is_end(kind: EventKind) -> bool {
         | EventKind::Rescheduled
         | EventKind::Snoozed
         | EventKind::Transferred
+        | EventKind::Merged
         | EventKind::Changed
         | EventKind::BodyStored
         | EventKind::CancelRequested

@@ -167,6 +167,7 @@ impl Teller {
             | EventKind::Rescheduled
             | EventKind::Snoozed
             | EventKind::Transferred
+            | EventKind::Merged
             | EventKind::Changed
             | EventKind::BodyStored
             | EventKind::CancelRequested
