@@ -5,13 +5,21 @@
 //! judges the [`Day`] that came of it. Whatever is to be compared meets the same customers with the
 //! same luck, and it can never see what has not happened yet.
 //!
-//! Pure: no clock, no files, no chance. All moments are whole seconds of the Unix epoch.
+//! Days come from anywhere: [`generate`](generate::generate) makes them from one seed, [`recorded`] lives one again that
+//! did happen, and [`whatif`] changes one.
+//!
+//! Pure: no clock, no files, and no chance but what a seed gives. All moments are whole seconds of the Unix epoch.
 
+pub mod chance;
+pub mod generate;
+pub mod habits;
 pub mod measure;
 pub mod planned;
+pub mod recorded;
 pub mod resolve;
 pub mod scenario;
 pub mod server;
+pub mod whatif;
 pub mod world;
 
 pub use measure::{Figures, Gates, gates, measure};
