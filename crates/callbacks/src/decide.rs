@@ -59,7 +59,10 @@ pub fn after_attempt(
         Verdict::Unknown => Kind::Unknown,
     };
     let step = &callback.contacts[callback.current.min(callback.contacts.len() - 1)];
-    let has_next = callback.current + 1 < callback.contacts.len();
+    let table = &facts.queue.rules().retry;
+    // Total attempts are a promise not to pester: they bind across contacts too.
+    let has_next =
+        callback.current + 1 < callback.contacts.len() && callback.attempts < table.max_attempts;
     if verdict.counts()
         && has_next
         && step
@@ -68,7 +71,6 @@ pub fn after_attempt(
     {
         return Next::NextContact(now);
     }
-    let table = &facts.queue.rules().retry;
     match table.next_try(
         kind,
         callback.tries.of(verdict),
@@ -78,10 +80,7 @@ pub fn after_attempt(
         facts.jitter,
     ) {
         Retry::At(at) => Next::Retry(at),
-        // Total attempts are a promise not to pester: they bind across contacts too.
-        Retry::GiveUp(_) if has_next && callback.attempts < table.max_attempts => {
-            Next::NextContact(now)
-        }
+        Retry::GiveUp(_) if has_next => Next::NextContact(now),
         // The window's end is where it expires; a longer window given meanwhile still helps.
         Retry::GiveUp(GiveUp::WindowEnds) => Next::Retry(callback.window.end.unwrap_or(now)),
         Retry::GiveUp(GiveUp::Final | GiveUp::KindExhausted | GiveUp::AttemptsExhausted) => {

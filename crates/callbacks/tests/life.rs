@@ -283,6 +283,36 @@ fn contacts_follow_each_other() {
 }
 
 #[test]
+fn the_most_attempts_bind_across_contacts() {
+    let mut world = World::book(
+        json!({ "retry": { "max_attempts": 1 } }),
+        json!({ "after_failures": 1, "contacts": [{ "desired_response_type": "Email", "customer_number": "ada@example.com" }] }),
+    );
+    dial(&mut world, 1);
+    settle(&mut world, 1, verdict(Verdict::NoAnswer));
+    assert_eq!(world.state(), "exhausted");
+}
+
+#[test]
+fn what_is_held_again_after_it_was_passed_on_says_so() {
+    let mut world = World::book(json!({}), json!({}));
+    world.queue.queue.dialling_paused = true;
+    world.act(Command::Tick).unwrap();
+    assert_eq!(
+        (world.state(), world.last_events()),
+        ("scheduled", vec!["held"])
+    );
+    world
+        .act(Command::TransferToAgent { agent: AgentId(1) })
+        .unwrap();
+    world.act(to_agent()).unwrap();
+    assert_eq!(
+        (world.state(), world.last_events()),
+        ("scheduled", vec!["held"])
+    );
+}
+
+#[test]
 fn an_invalid_number_moves_on_to_the_next_contact_too() {
     let mut world = World::book(
         json!({}),

@@ -128,6 +128,8 @@ impl Work<'_> {
         let since = self.transferable()?;
         self.after.interaction.owner = Some(agent.0);
         self.after.passed_by.clear();
+        // It waits for this agent now: a guard that holds it again is a new hold and leaves its event.
+        self.after.held = None;
         self.after.state = State::Transferred { to: agent, since };
         self.say(
             EventKind::Transferred,
@@ -146,6 +148,7 @@ impl Work<'_> {
         let to = queue.to_string();
         self.after.queue = queue;
         self.after.passed_by.clear();
+        self.after.held = None;
         self.after.state = State::Scheduled {
             due: self.now.max(self.after.window.start),
             reason: DueReason::Booked,
