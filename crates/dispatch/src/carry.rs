@@ -133,9 +133,10 @@ impl Carrier {
             return self.release(Guard::NoAgent, clock.now()).await;
         }
         tokio::select! {
+            biased;
+            () = self.lost.cancelled() => return None,
             () = self.changed.notified() => {}
             () = clock.sleep_until(until) => {}
-            () = self.lost.cancelled() => return None,
         }
         let callback = self.read().await?;
         if matches!(callback.state, State::Offered { .. }) && clock.now() >= until {
@@ -191,9 +192,10 @@ impl Carrier {
                 }
             }
             tokio::select! {
-                () = self.parts.clock.sleep_until(plus(now, rest)) => {}
+                biased;
                 () = self.lost.cancelled() => return Ok(None),
                 () = self.parts.ended.cancelled() => return Ok(None),
+                () = self.parts.clock.sleep_until(plus(now, rest)) => {}
             }
             rest = (rest * 2).min(Duration::from_secs(5));
         }
@@ -221,9 +223,10 @@ impl Carrier {
                 }
             }
             tokio::select! {
-                () = self.parts.clock.sleep_until(plus(self.parts.clock.now(), rest)) => {}
+                biased;
                 () = self.lost.cancelled() => return None,
                 () = self.parts.ended.cancelled() => return None,
+                () = self.parts.clock.sleep_until(plus(self.parts.clock.now(), rest)) => {}
             }
             rest = (rest * 2).min(Duration::from_secs(5));
         }

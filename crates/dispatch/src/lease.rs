@@ -11,6 +11,7 @@ pub async fn keep(parts: Arc<Parts>) {
     let every = parts.settings.lease / 3;
     loop {
         tokio::select! {
+            biased;
             () = parts.ended.cancelled() => return,
             () = parts.clock.sleep_until(plus(parts.clock.now(), every)) => {}
         }

@@ -21,7 +21,7 @@ use ringback_callbacks::clock::{Chance, Clock};
 use ringback_callbacks::ids::{InteractionId, NodeId, TenantId};
 use ringback_channels::Channels;
 use ringback_store::{HeldClaim, Store};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -68,7 +68,8 @@ pub(crate) struct Parts {
     pub ended: CancellationToken,
     /// A place became free while all were taken.
     pub room: Notify,
-    held: Mutex<HashMap<(TenantId, InteractionId), Held>>,
+    /// In order, so that two runs of the same day go alike.
+    held: Mutex<BTreeMap<(TenantId, InteractionId), Held>>,
 }
 
 struct Held {
@@ -82,7 +83,7 @@ struct Held {
 
 impl Parts {
     /// A poisoned map only means that a task panicked between two whole changes: its content is sound.
-    fn held(&self) -> MutexGuard<'_, HashMap<(TenantId, InteractionId), Held>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<(TenantId, InteractionId), Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,6 +180,7 @@ impl Dispatcher {
         let deadline = ringback_callbacks::wire_time::plus(self.parts.clock.now(), limit);
         while self.parts.clock.now() < deadline {
             tokio::select! {
+                biased;
                 () = self.tasks.wait() => break,
                 () = self.parts.stopping.cancelled() => break,
                 () = self.parts.clock.sleep_until(deadline) => {}

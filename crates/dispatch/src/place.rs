@@ -91,10 +91,11 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
             Readiness::Wait(rest) if plus(now, rest) <= patience => {
                 let again = plus(now, rest.max(Duration::from_millis(10)));
                 tokio::select! {
-                    () = parts.clock.sleep_until(again) => {}
-                    () = carrier.changed.notified() => {}
+                    biased;
                     () = carrier.lost.cancelled() => return None,
                     () = parts.draining.cancelled() => {}
+                    () = carrier.changed.notified() => {}
+                    () = parts.clock.sleep_until(again) => {}
                 }
                 let current = carrier.read().await?;
                 if !matches!(current.state, State::Assigned { .. }) || parts.draining.is_cancelled()
@@ -165,10 +166,11 @@ async fn await_reply(carrier: &Carrier, callback: Callback, queue: &Queue) -> Op
     let deadline = plus(parts.clock.now(), queue.rules.reply.as_duration());
     loop {
         tokio::select! {
-            () = carrier.changed.notified() => {}
-            () = parts.clock.sleep_until(deadline) => {}
+            biased;
             () = carrier.lost.cancelled() => return None,
             () = parts.draining.cancelled() => {}
+            () = carrier.changed.notified() => {}
+            () = parts.clock.sleep_until(deadline) => {}
         }
         let current = carrier.read().await?;
         if current.reply.is_some() || !matches!(current.state, State::Assigned { .. }) {

@@ -18,6 +18,7 @@ pub async fn now_and_then(parts: Arc<Parts>) {
             }
         }
         tokio::select! {
+            biased;
             () = parts.ended.cancelled() => return,
             () = parts.clock.sleep_until(plus(now, EVERY)) => {}
         }

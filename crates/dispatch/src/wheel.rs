@@ -31,9 +31,10 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
         let latest = plus(parts.clock.now(), parts.settings.longest_sleep);
         let until = next.map_or(latest, |next| next.min(latest));
         tokio::select! {
-            () = parts.clock.sleep_until(until) => {}
-            () = parts.room.notified() => {}
+            // In this order, and not in one by lot, so that two runs of the same day go alike.
+            biased;
             () = parts.draining.cancelled() => break,
+            () = parts.room.notified() => {}
             signal = signals.recv() => {
                 heed(&parts, signal);
                 // A burst of commits is one reason to look, not many.
@@ -41,11 +42,13 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
                     heed(&parts, Ok(signal));
                 }
             }
+            () = parts.clock.sleep_until(until) => {}
         }
     }
     // While calls finish, their tasks still need to hear of cancellations.
     loop {
         tokio::select! {
+            biased;
             () = parts.ended.cancelled() => return,
             signal = signals.recv() => {
                 if matches!(signal, Err(RecvError::Closed)) {
