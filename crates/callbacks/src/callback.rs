@@ -5,6 +5,7 @@ use crate::guard::Guard;
 use crate::ids::{AgentId, QueueId};
 use crate::interaction::Interaction;
 use crate::outcome::{CallResult, Verdict};
+pub use crate::promise::{MoveReason, Promise, PromiseState, Told};
 use crate::state::{Canceller, State};
 use crate::wire_time::{plus, stored};
 use jiff::Timestamp;
@@ -26,7 +27,11 @@ pub struct Callback {
     pub any_hour: bool,
     /// 0 (lowest) to 100; 50 if never mentioned.
     pub priority: u8,
+    /// The promise given at booking, and what became of it; it is the one that is judged.
     pub promise: Promise,
+    /// The window told since, if the promise was moved: the one the customer goes by now.
+    #[serde(default)]
+    pub told: Option<Told>,
     pub callback_type: Option<i32>,
     pub state: State,
     /// The number of the last claim; every new claim gets the next.
@@ -40,6 +45,9 @@ pub struct Callback {
     /// When the latest attempt began; the promise is judged by it.
     #[serde(with = "stored::optional", default)]
     pub last_attempt_at: Option<Timestamp>,
+    /// When customer and agent could speak with each other in the latest attempt.
+    #[serde(with = "stored::optional", default)]
+    pub connected_at: Option<Timestamp>,
     pub dn: Option<String>,
     pub location: Option<String>,
     pub server: Option<String>,
@@ -87,7 +95,10 @@ impl Callback {
             State::Queued { .. } | State::Transferred { .. } => {
                 // An agent who passed on it may be asked again then; nobody else would say so.
                 let again = self.passed_by.iter().map(Passed::until).min();
-                [end, again].into_iter().flatten().min()
+                [end, again, self.told_until().map(just_after)]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             State::Offered { claim, .. }
             | State::Assigned { claim, .. }
@@ -103,6 +114,11 @@ impl Callback {
             | State::Expired => None,
         }
     }
+}
+
+/// A window's end still belongs to it: it has passed a millisecond, the smallest step of stored time, later.
+fn just_after(end: Timestamp) -> Timestamp {
+    plus(end, Duration::from_millis(1))
 }
 
 /// An agent who did not want it, or was not there.
@@ -196,39 +212,6 @@ impl Tries {
             | Verdict::Stopped => {}
         }
         self.route_faults = 0;
-    }
-}
-
-/// The window told to the customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promise {
-    #[serde(with = "stored")]
-    pub from: Timestamp,
-    #[serde(with = "stored")]
-    pub to: Timestamp,
-    pub state: PromiseState,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PromiseState {
-    Open,
-    Kept,
-    Late,
-    Broken,
-    /// Ended by the customer's own wish before it fell due.
-    Released,
-}
-
-impl PromiseState {
-    pub fn name(self) -> &'static str {
-        match self {
-            PromiseState::Open => "open",
-            PromiseState::Kept => "kept",
-            PromiseState::Late => "late",
-            PromiseState::Broken => "broken",
-            PromiseState::Released => "released",
-        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! What comes next: pure functions of callback, rules and now.
 
 use crate::callback::{Callback, Promise, PromiseState};
-use crate::guard::Facts;
+use crate::guard::{self, Facts};
 use crate::outcome::Verdict;
 use crate::state::State;
-use crate::wire_time::plus;
+use crate::wire_time::{self, plus};
 use jiff::Timestamp;
 use ringback_scheduling::retry::{GiveUp, Kind, Retry};
 use std::time::Duration;
@@ -93,12 +93,53 @@ pub fn after_attempt(
 pub fn promise(first: Timestamp, end: Option<Timestamp>, facts: &Facts<'_>) -> Promise {
     let within = plus(first, facts.queue.rules().promise_within.as_duration());
     let to = end.map_or(within, |end| end.min(within));
-    Promise {
-        from: first,
-        to,
-        state: PromiseState::Open,
-    }
+    Promise::open(first, to)
 }
+
+/// The window told for a next try that is wanted at `at`: no sooner than the customer can hear of it, at a
+/// moment when it may be dialled, and inside the customer's own window. `None` if nothing of that is left.
+pub fn attention(
+    callback: &Callback,
+    at: Timestamp,
+    facts: &Facts<'_>,
+    now: Timestamp,
+) -> Option<(Timestamp, Timestamp)> {
+    let rules = facts.queue.rules();
+    let end = callback.window.end;
+    let wanted = at.max(plus(now, rules.notice.as_duration()));
+    let (from, _) = guard::first_allowed(callback, facts, wanted, end).ok()?;
+    let from = wire_time::truncate(from);
+    let to = plus(from, rules.attention.as_duration());
+    Some((from, end.map_or(to, |end| end.min(to))))
+}
+
+/// New times to offer when the window has ended: the next that queue and customer's clock allow, one after
+/// the other, each as long as a promise of this queue.
+pub fn new_times(
+    callback: &Callback,
+    facts: &Facts<'_>,
+    now: Timestamp,
+) -> Vec<(Timestamp, Timestamp)> {
+    let rules = facts.queue.rules();
+    let mut times = Vec::new();
+    if guard::permanent(callback, facts).is_err() {
+        return times;
+    }
+    let mut after = plus(now, rules.notice.as_duration());
+    while times.len() < TIMES_OFFERED {
+        let Ok((from, _)) = guard::first_allowed(callback, facts, after, None) else {
+            break;
+        };
+        let from = wire_time::truncate(from);
+        let to = plus(from, rules.promise_within.as_duration());
+        times.push((from, to));
+        after = to;
+    }
+    times
+}
+
+/// Few enough to be read out on a telephone.
+const TIMES_OFFERED: usize = 3;
 
 /// What becomes of an open promise when a counted attempt that began at `began` has ended, or the callback has.
 pub fn judge_promise(promise: Promise, began: Option<Timestamp>, state: &State) -> PromiseState {

@@ -78,7 +78,7 @@ pub fn place_of(open: &Callback) -> Place {
         since,
         priority: open.priority,
         owner: open.interaction.owner,
-        deadline: open.promise.to,
+        deadline: open.promise_now().1,
     }
 }
 

@@ -99,6 +99,10 @@ event_kinds! {
     Replaced => "replaced",
     /// A node's claim ran out or its node restarted; what was in the air is unknown.
     Rescued => "rescued",
+    /// The customer is told another time; `old`, `new` and `reason` say which and why.
+    PromiseMoved => "promise_moved",
+    /// The window ended without the promised contact: the customer is owed an apology; `offers` are new times.
+    ApologyDue => "apology_due",
     /// The promise was kept.
     PromiseKept => "promise_kept",
     /// Contact was made, but after the promised window.

@@ -19,6 +19,7 @@ pub mod interaction;
 pub mod lifecycle;
 pub mod outcome;
 pub mod problem;
+pub mod promise;
 pub mod queue;
 pub mod request;
 pub mod state;

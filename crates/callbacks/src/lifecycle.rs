@@ -5,7 +5,7 @@
 //! a half-done change; a late claim-holder is told so by its fencing number.
 
 use crate::attempt::Attempt;
-use crate::callback::{Callback, HeldBack, Passed, Reply};
+use crate::callback::{Callback, HeldBack, MoveReason, Passed, Reply};
 use crate::contact::Contact;
 use crate::decide::{self, Next};
 use crate::event::{Actor, EventKind, NewEvent};
@@ -25,6 +25,7 @@ mod ending;
 mod intake;
 mod merging;
 mod offers;
+mod promises;
 mod trying;
 
 pub use intake::{Accepted, accept};
@@ -359,6 +360,7 @@ impl<'a> Work<'a> {
                 } else if self.now >= due {
                     match guard::check(&self.after, self.facts, self.now) {
                         Ok(()) => {
+                            self.own_up();
                             let since = self.after.place_since.take();
                             self.queue_up(since.map_or(self.now, |since| since.min(self.now)));
                         }
@@ -372,6 +374,7 @@ impl<'a> Work<'a> {
                     self.end_expired();
                 } else {
                     self.forget_passes();
+                    self.own_up();
                 }
                 Ok(())
             }
@@ -430,6 +433,12 @@ impl<'a> Work<'a> {
                         EventKind::Held,
                         json!({ "guard": guard.name(), "until": wire_time::write(until) }),
                     );
+                }
+                // What was told cannot be any more: better said now than when it has passed.
+                if self.after.told_until().is_some_and(|to| until > to)
+                    && self.after.window.end.is_none_or(|end| until < end)
+                {
+                    self.tell_promise(until, MoveReason::Held);
                 }
             }
         }

@@ -87,6 +87,12 @@ pub struct QueueRules {
     /// The promise given when the request names no `end_time`: contact within this of the first allowed moment.
     #[serde(default = "defaults::promise_within")]
     pub promise_within: Span,
+    /// After a try that failed the customer is told when the next comes: a window of this length (1m to 30m).
+    #[serde(default = "defaults::attention")]
+    pub attention: Span,
+    /// A time told anew begins no sooner than this, so that the customer can hear of it first.
+    #[serde(default = "defaults::notice")]
+    pub notice: Span,
     /// A request without `end_time` expires this long after `start_time`.
     #[serde(default = "defaults::default_window")]
     pub default_window: Span,
@@ -225,6 +231,12 @@ mod defaults {
     pub fn promise_within() -> Span {
         Span::from_secs(3600)
     }
+    pub fn attention() -> Span {
+        Span::from_secs(600)
+    }
+    pub fn notice() -> Span {
+        Span::from_secs(60)
+    }
     pub fn default_window() -> Span {
         Span::from_secs(24 * 3600)
     }
@@ -302,6 +314,8 @@ impl QueueRules {
             ("wrap_up", self.wrap_up, 0, 3600),
             ("reply", self.reply, 1, 24 * 3600),
             ("promise_within", self.promise_within, 1, 30 * 24 * 3600),
+            ("attention", self.attention, 60, 1800),
+            ("notice", self.notice, 0, 1800),
             ("default_window", self.default_window, 1, 366 * 24 * 3600),
         ] {
             if !(low..=high).contains(&span.as_secs()) {

@@ -16,7 +16,7 @@ use fields::Fields;
 pub use fields::{MAX_CONTACTS, is_mime, udata_fits};
 
 /// Fields of the resource that only the server sets.
-pub const SERVER_SET: [&str; 18] = [
+pub const SERVER_SET: [&str; 19] = [
     "callback_status",
     "attempts",
     "dn",
@@ -32,6 +32,7 @@ pub const SERVER_SET: [&str; 18] = [
     "next_attempt_at",
     "revision",
     "promise",
+    "promise_now",
     "state",
     "held",
     "merged",

@@ -128,6 +128,8 @@ fn unreadable(tenant: &TenantId, id: &QueueId, switches: Switches) -> QueueView 
         duplicates: Default::default(),
         calls_per_number_per_day: 1,
         promise_within: Span::from_secs(3600),
+        attention: Span::from_secs(600),
+        notice: Span::from_secs(60),
         default_window: Span::from_secs(24 * 3600),
         categories: Vec::new(),
         email: EmailRules::default(),

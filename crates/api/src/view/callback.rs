@@ -3,7 +3,7 @@
 use super::date;
 use super::interaction::BodyUrls;
 use crate::ApiSettings;
-use ringback_callbacks::callback::{Callback, ContactStep, HeldBack, Promise};
+use ringback_callbacks::callback::{Callback, ContactStep, HeldBack};
 use ringback_callbacks::ids::AgentId;
 use ringback_callbacks::state::State;
 use serde::Serialize;
@@ -162,8 +162,12 @@ pub struct CallbackView {
     pub any_hour: bool,
     /// 0 (lowest) to 100.
     pub priority: u8,
-    /// The window told to the customer.
+    /// The promise given at booking, and what became of it.
     pub promise: PromiseView,
+    /// The window the customer goes by now: the promise, or what was told since. Absent once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub promise_now: Option<PromiseNowView>,
     /// When it is due next, while it waits for a moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
@@ -220,7 +224,7 @@ pub struct ContactView {
     pub failures: u32,
 }
 
-/// The window told to the customer.
+/// The window told at booking, and what became of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Promise)]
 pub struct PromiseView {
@@ -230,8 +234,49 @@ pub struct PromiseView {
     /// Contact will be made by this.
     #[schema(format = DateTime)]
     pub to: String,
-    /// `open`, then `kept`, `late`, `broken`, or `released` by the customer's own wish.
+    /// `open`, then `kept` (the first attempt that counted began in time), `late` (it began after that),
+    /// `broken` (there was none), or `released` by the customer's own wish.
     pub state: &'static str,
+    /// When the first attempt that counted began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub first_attempt_at: Option<String>,
+    /// When a person was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub reached_at: Option<String>,
+    /// Whether that first attempt began inside this promise. Absent while it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub first_attempt_in_time: Option<bool>,
+    /// Whether a person was reached inside the customer's own window. Absent while it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reached_in_window: Option<bool>,
+    /// Both: reached, and first dialled when it was said. Absent while it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub kept_as_told: Option<bool>,
+}
+
+/// The window the customer goes by now.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PromiseNow)]
+pub struct PromiseNowView {
+    /// Contact will be made at or after this.
+    #[schema(format = DateTime)]
+    pub from: String,
+    /// Contact will be made by this.
+    #[schema(format = DateTime)]
+    pub to: String,
+    /// Why it is not the promise of the booking: `retry`, `late`, `held`. Absent if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub moved: Option<&'static str>,
+    /// When it was moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub moved_at: Option<String>,
 }
 
 /// What holds a callback back.
@@ -354,7 +399,8 @@ impl CallbackView {
             time_zone: callback.time_zone.clone(),
             any_hour: callback.any_hour,
             priority: callback.priority,
-            promise: PromiseView::new(&callback.promise),
+            promise: PromiseView::new(callback),
+            promise_now: PromiseNowView::new(callback),
             next_attempt_at: due(&callback.state),
             state: callback.state.name(),
             held: callback.held.as_ref().map(HeldView::new),
@@ -382,12 +428,31 @@ impl ContactView {
 }
 
 impl PromiseView {
-    pub fn new(promise: &Promise) -> Self {
+    pub fn new(callback: &Callback) -> Self {
+        let promise = &callback.promise;
+        let service = callback.service();
         PromiseView {
             from: date(promise.from),
             to: date(promise.to),
             state: promise.state.name(),
+            first_attempt_at: promise.first_attempt_at.map(date),
+            reached_at: promise.reached_at.map(date),
+            first_attempt_in_time: service.first_attempt_in_time,
+            reached_in_window: service.reached_in_window,
+            kept_as_told: service.kept_as_told,
         }
+    }
+}
+
+impl PromiseNowView {
+    fn new(callback: &Callback) -> Option<Self> {
+        let (from, to) = callback.promise_now();
+        (!callback.state.is_ended()).then(|| PromiseNowView {
+            from: date(from),
+            to: date(to),
+            moved: callback.told.map(|told| told.reason.name()),
+            moved_at: callback.told.map(|told| date(told.at)),
+        })
     }
 }
 
@@ -406,7 +471,7 @@ impl ValidationView {
         ValidationView {
             valid: true,
             merged: None,
-            promise: PromiseView::new(&callback.promise),
+            promise: PromiseView::new(callback),
             next_attempt_at: due(&callback.state),
             held: callback.held.as_ref().map(HeldView::new),
             customer_number: callback.contact().expose().to_owned(),

@@ -123,6 +123,12 @@ documented! {
         /// The promise given when a request names no `end_time`. `1h` if absent.
         #[schema(required = false, example = "1h")]
         pub promise_within: String,
+        /// After a try that failed the customer is told when the next comes: a window of this length. `10m` if absent.
+        #[schema(required = false, example = "10m")]
+        pub attention: String,
+        /// A time told anew begins no sooner than this. `1m` if absent.
+        #[schema(required = false, example = "1m")]
+        pub notice: String,
         /// A request without `end_time` expires this long after `start_time`. `1d` if absent.
         #[schema(required = false, example = "1d")]
         pub default_window: String,

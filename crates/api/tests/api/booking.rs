@@ -75,6 +75,7 @@ async fn a_booking_is_answered_with_the_whole_resource() {
         "current_contact": 0,
         "time_zone": "America/Los_Angeles", "any_hour": true, "priority": 70,
         "promise": { "from": "2026-03-09T19:00:00.000Z", "to": "2026-03-09T20:00:00.000Z", "state": "open" },
+        "promise_now": { "from": "2026-03-09T19:00:00.000Z", "to": "2026-03-09T20:00:00.000Z" },
         "next_attempt_at": "2026-03-09T19:00:00.000Z", "state": "scheduled",
         "cancel_requested": false, "may_have_reached": false, "revision": callback["revision"],
     });

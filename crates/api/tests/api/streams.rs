@@ -87,6 +87,11 @@ async fn a_callback_from_its_beginning_to_its_end() {
         .await
         .ok();
     assert_eq!(live.next().await.unwrap().kind, "snoozed");
+    let moved = live.next().await.unwrap();
+    assert_eq!(
+        (moved.kind.as_str(), &moved.data["detail"]["reason"]),
+        ("promise_moved", &json!("snoozed"))
+    );
     house
         .post(&format!("/v1/callbacks/{id}/cancel"))
         .send()
@@ -105,6 +110,7 @@ async fn a_callback_from_its_beginning_to_its_end() {
         .header("last-event-id", "1");
     let mut resumed = Reader::new(ask.open().await);
     assert_eq!(resumed.next().await.unwrap().id, "2");
+    assert_eq!(resumed.next().await.unwrap().kind, "promise_moved");
     assert_eq!(resumed.next().await.unwrap().kind, "cancelled");
     assert!(resumed.next().await.is_none());
     let list = house
@@ -116,8 +122,8 @@ async fn a_callback_from_its_beginning_to_its_end() {
         (&list["items"][0]["kind"], &list["last"]),
         (&json!("snoozed"), &json!(2))
     );
-    let rest = house.get(&format!("{path}?after=3")).send().await.ok();
-    assert_eq!((&rest["items"], &rest["last"]), (&json!([]), &json!(3)));
+    let rest = house.get(&format!("{path}?after=4")).send().await.ok();
+    assert_eq!((&rest["items"], &rest["last"]), (&json!([]), &json!(4)));
 
     let ask = house
         .get(&path)

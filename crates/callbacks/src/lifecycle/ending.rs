@@ -1,7 +1,8 @@
 //! People's wishes (cancel, move, dispose, change) and the ways a callback ends.
 
+use super::promises::window;
 use super::{AttemptChange, Refusal, Work};
-use crate::callback::{Callback, PromiseState, StopRequest};
+use crate::callback::{Callback, MoveReason, PromiseState, StopRequest};
 use crate::decide;
 use crate::event::EventKind;
 use crate::guard::{self, Guard};
@@ -13,7 +14,7 @@ use crate::request::Changes;
 use crate::state::{Canceller, DueReason, State, Target};
 use crate::wire_time::{self, plus};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 impl Work<'_> {
     // ── people's wishes ──────────────────────────────────────────────────────────────────────────
@@ -69,6 +70,7 @@ impl Work<'_> {
             )));
         }
         let before = (self.before.window.start, self.before.window.end);
+        let told = self.after.promise_now();
         self.after.window.start = wire_time::truncate(start);
         self.after.window.end_given = end.is_some();
         let default = plus(
@@ -82,6 +84,7 @@ impl Work<'_> {
             EventKind::Rescheduled,
             json!({ "before": window(before.0, before.1), "after": window(after.0, after.1) }),
         );
+        self.say_moved(told, MoveReason::Rescheduled);
         Ok(())
     }
 
@@ -116,11 +119,14 @@ impl Work<'_> {
             reason: DueReason::Snoozed,
         };
         // The customer moved it: the promise moves along.
+        let told = self.after.promise_now();
         self.after.promise = decide::promise(until, self.after.window.end, self.facts);
+        self.after.told = None;
         self.say(
             EventKind::Snoozed,
             json!({ "until": wire_time::write(until) }),
         );
+        self.say_moved(told, MoveReason::Snoozed);
         Ok(())
     }
 
@@ -202,10 +208,12 @@ impl Work<'_> {
                 "must be later than start_time and now",
             )));
         }
+        let told = self.before.promise_now();
         if moves {
             self.place_again(DueReason::Booked)?;
         }
         self.say(EventKind::Changed, json!({ "fields": names }));
+        self.say_moved(told, MoveReason::Changed);
         Ok(())
     }
 
@@ -287,6 +295,7 @@ impl Work<'_> {
                 } else {
                     verdict
                 };
+                self.after.promise.unreach();
                 self.count_failure();
                 self.after.tries.add(verdict);
                 self.follow(verdict, attempt, &Target::Agent(agent));
@@ -336,6 +345,7 @@ impl Work<'_> {
             until: Some(due),
         });
         self.after.promise = decide::promise(due, self.after.window.end, self.facts);
+        self.after.told = None;
         Ok(())
     }
 
@@ -365,7 +375,12 @@ impl Work<'_> {
         self.stopped_because("end_time passed");
         let held = self.before.held.map(|held| held.guard.name());
         self.say(EventKind::Expired, json!({ "held": held }));
+        let unserved = self.after.promise.state == PromiseState::Open;
         self.judge_end();
+        // Somebody who was tried in vain is owed nothing; who was never tried is.
+        if unserved {
+            self.owe_apology();
+        }
     }
 
     pub(super) fn end_refused(&mut self, guard: Guard) {
@@ -413,31 +428,6 @@ impl Work<'_> {
     fn stopped_because(&mut self, why: &str) {
         self.after.interaction.stopped_reason = Some(why.to_owned());
     }
-
-    /// A counted attempt was made: that is what was promised. It began when the attempt row says.
-    pub(super) fn judge_contact(&mut self) {
-        let began = self.after.last_attempt_at.unwrap_or(self.now);
-        self.judge(Some(began));
-    }
-
-    fn judge_end(&mut self) {
-        self.judge(None);
-    }
-
-    fn judge(&mut self, began: Option<Timestamp>) {
-        let state = decide::judge_promise(self.after.promise, began, &self.after.state);
-        if state == self.after.promise.state {
-            return;
-        }
-        self.after.promise.state = state;
-        let promised = window(self.after.promise.from, Some(self.after.promise.to));
-        match state {
-            PromiseState::Kept => self.say(EventKind::PromiseKept, promised),
-            PromiseState::Late => self.say(EventKind::PromiseLate, promised),
-            PromiseState::Broken => self.say(EventKind::PromiseBroken, promised),
-            PromiseState::Open | PromiseState::Released => {}
-        }
-    }
 }
 
 fn canceller(by: Canceller) -> String {
@@ -446,10 +436,6 @@ fn canceller(by: Canceller) -> String {
         Canceller::Operator => "operator".to_owned(),
         Canceller::Agent(id) => format!("agent {id}"),
     }
-}
-
-fn window(from: Timestamp, to: Option<Timestamp>) -> Value {
-    json!({ "from": wire_time::write(from), "to": to.map(wire_time::write) })
 }
 
 fn apply(callback: &mut Callback, changes: Changes) {

@@ -1,7 +1,7 @@
 //! Acceptance: a good request becomes a callback with its first place on the clock.
 
 use super::{Refusal, Step, Work};
-use crate::callback::{Callback, Promise, PromiseState, Tries};
+use crate::callback::{Callback, Promise, Tries};
 use crate::event::{Actor, EventKind};
 use crate::guard::Facts;
 use crate::ids::{CustomerId, InteractionId, TenantId};
@@ -85,11 +85,8 @@ pub fn accept(
         time_zone: new.time_zone,
         any_hour: new.any_hour,
         priority: new.priority,
-        promise: Promise {
-            from: new.window.start,
-            to: new.window.start,
-            state: PromiseState::Open,
-        },
+        promise: Promise::open(new.window.start, new.window.start),
+        told: None,
         callback_type: new.callback_type,
         state: State::Received,
         fence: 0,
@@ -98,6 +95,7 @@ pub fn accept(
         tries: Tries::default(),
         last_result: None,
         last_attempt_at: None,
+        connected_at: None,
         dn: None,
         location: None,
         server: None,

@@ -93,16 +93,19 @@ impl Work<'_> {
                 return Ok(());
             }
         }
+        let told = self.before.promise_now();
         self.place_again(DueReason::Booked)?;
         if let State::Scheduled { due: sooner, .. } = self.after.state
             && sooner < due
         {
+            self.say_moved(told, MoveReason::Merged);
             return Ok(());
         }
         // Nothing earlier is allowed: what was promised stays as it is.
         self.after.state.clone_from(&self.before.state);
         self.after.held = self.before.held;
         self.after.promise = self.before.promise;
+        self.after.told = self.before.told;
         Ok(())
     }
 

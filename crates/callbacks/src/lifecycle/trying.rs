@@ -18,6 +18,7 @@ impl Work<'_> {
         }
         self.after.placed += 1;
         self.after.last_attempt_at = Some(self.now);
+        self.after.connected_at = None;
         let number = self.after.placed;
         self.after.held = None;
         self.after.dn = begin.dn.clone();
@@ -116,6 +117,7 @@ impl Work<'_> {
                 json!({ "attempt": id, "party": party, "route": route, "code": code, "text": text }),
             ),
             Progress::Connected { route } => {
+                self.after.connected_at = Some(self.now);
                 self.after.state = State::Talking { claim, attempt, number, target, since };
                 self.attempt = Some(AttemptChange::Connected { attempt, at: self.now, route: route.clone() });
                 self.say(EventKind::Connected, json!({ "attempt": id, "route": route }));
@@ -189,6 +191,12 @@ impl Work<'_> {
             }
             self.judge_contact();
         }
+        if verdict == Verdict::Reached {
+            // A letter is never connected: it counts from when it went out.
+            let at = self.after.connected_at.or(self.after.last_attempt_at);
+            let window = self.after.window;
+            self.after.promise.reach(at.unwrap_or(self.now), &window);
+        }
         self.after.tries.add(verdict);
         self.follow(verdict, attempt, &target);
         Ok(())
@@ -223,7 +231,13 @@ impl Work<'_> {
                 }
             }
             Next::Cancelled => self.end_stopped(),
-            Next::Retry(at) => self.retry_at(at),
+            // A fault of ours never rang; and who waits for a letter does not wait for a time of day.
+            Next::Retry(at)
+                if verdict.counts() && !matches!(self.after.contact(), Contact::Email(_)) =>
+            {
+                self.retry_told(at);
+            }
+            Next::Retry(at) => self.retry_untold(at),
             Next::NextContact(at) => {
                 self.after.current += 1;
                 self.after.tries = Default::default();
@@ -233,7 +247,7 @@ impl Work<'_> {
                     EventKind::ContactChanged,
                     json!({ "contact": step, "response_type": kind }),
                 );
-                self.retry_at(at);
+                self.retry_untold(at);
             }
             Next::Requeue => {
                 // The agent's phone did not answer: they are away, and the customer keeps the place.
@@ -260,7 +274,7 @@ impl Work<'_> {
                         self.pass_on(agent, since);
                     }
                     // A DN that fails is the switch's fault: pause before asking it again.
-                    None => self.retry_at(plus(self.now, AGAIN_AFTER_DN_FAULT)),
+                    None => self.retry_untold(plus(self.now, AGAIN_AFTER_DN_FAULT)),
                 }
             }
             Next::Exhausted => self.end_exhausted(),

@@ -247,7 +247,8 @@ fn follows(from: Phase, event: &Event) -> Option<Phase> {
         K::Refused if waits || from == Assigned || from == Between => Phase::Ended(K::Refused),
         K::Failed if in_hand => Phase::Ended(K::Failed),
         K::PromiseKept | K::PromiseLate if from == Between => from,
-        K::PromiseBroken if ended => from,
+        K::PromiseMoved if waits => from,
+        K::PromiseBroken | K::ApologyDue if ended => from,
         _ => return None,
     };
     Some(to)

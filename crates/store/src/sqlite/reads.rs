@@ -320,7 +320,7 @@ fn ahead(conn: &Connection, callback: &Callback) -> Result<u64> {
                 callback.queue.as_str(),
                 effects::by_mail(callback),
                 callback.priority,
-                ms(callback.promise.to),
+                ms(callback.deadline()),
                 since,
                 blob(&callback.interaction.id.0)
             ],

@@ -104,7 +104,7 @@ pub(super) fn write_callback(
         ":created_at": ms(callback.interaction.created_at),
         ":start_time": ms(callback.window.start),
         ":end_time": callback.window.end.map(ms),
-        ":promise_to": ms(callback.promise.to),
+        ":promise_to": ms(callback.deadline()),
         ":priority": callback.priority,
         ":by_mail": effects::by_mail(callback),
         ":wakes_at": callback.wakes_at().map(ms),

@@ -383,7 +383,13 @@ pub async fn the_window_ends(town: &Town) {
     assert_eq!(over.interaction.ended_at, Some(later(600)));
     assert_eq!(
         town.story(&over).await,
-        ["accepted", "queued", "expired", "promise_broken"]
+        [
+            "accepted",
+            "queued",
+            "expired",
+            "promise_broken",
+            "apology_due"
+        ]
     );
     assert_eq!(town.store.next_wake().await.unwrap(), None);
 }

@@ -64,7 +64,10 @@ pub async fn a_second_request_is_added_to_the_first(town: &Town) {
     assert_eq!(after.interaction.id, first.interaction.id);
     assert_eq!(all(town).await, 1);
     assert_eq!(town.get(&first).await, after);
-    assert_eq!(town.story(&after).await, ["accepted", "merged"]);
+    assert_eq!(
+        town.story(&after).await,
+        ["accepted", "promise_moved", "merged"]
+    );
     assert_eq!(after.window.start, at("2026-03-09T18:00:00Z"));
     assert_eq!(after.window.end, Some(at("2026-03-09T22:00:00Z")));
     assert!(

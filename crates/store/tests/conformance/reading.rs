@@ -413,7 +413,7 @@ pub async fn events_in_commit_order(town: &Town) {
         let mut seen = Vec::new();
         // Bounded: every round waits for at least one commit that is still to come.
         let mut signals = store.signals();
-        while seen.len() < 80 {
+        while seen.len() < 120 {
             let last = seen.last().copied().unwrap_or(0);
             let more = store.events_after(&tenant(), last, 7).await.unwrap();
             if more.is_empty() {
@@ -449,7 +449,7 @@ pub async fn events_in_commit_order(town: &Town) {
     }
     assert_eq!(
         follower.await.unwrap(),
-        (1..=80).collect::<Vec<i64>>(),
+        (1..=120).collect::<Vec<i64>>(),
         "no gap, no repetition, in order"
     );
     assert_eq!(town.store.last_event().await.unwrap(), 80);

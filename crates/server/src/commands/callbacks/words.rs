@@ -146,6 +146,17 @@ fn sentence_on(day: Option<&str>, kind: EventKind, detail: &Value) -> String {
         EventKind::Rescued => {
             "taken up again after the server stopped in the middle of it".to_owned()
         }
+        EventKind::PromiseMoved => {
+            let end = |name: &str| moment(day, detail["new"][name].as_str().unwrap_or(""));
+            format!(
+                "the customer is told: between {} and {}",
+                end("from"),
+                end("to")
+            )
+        }
+        EventKind::ApologyDue => {
+            "the customer was not called as promised, and is offered new times".to_owned()
+        }
         EventKind::PromiseKept => "the promise is kept".to_owned(),
         EventKind::PromiseLate => "the promise is kept, but late".to_owned(),
         EventKind::PromiseBroken => "the promise is broken".to_owned(),
@@ -182,6 +193,7 @@ pub fn awaited(kind: EventKind) -> &'static str {
         | EventKind::Changed
         | EventKind::BodyStored
         | EventKind::Recorded
+        | EventKind::PromiseMoved
         | EventKind::PromiseKept
         | EventKind::PromiseLate
         | EventKind::PromiseBroken => "waiting for what comes next",
@@ -191,6 +203,7 @@ pub fn awaited(kind: EventKind) -> &'static str {
         | EventKind::Expired
         | EventKind::Refused
         | EventKind::Failed
+        | EventKind::ApologyDue
         | EventKind::Replaced => "ended",
     }
 }
@@ -232,6 +245,8 @@ pub fn is_end(kind: EventKind) -> bool {
         | EventKind::BodyStored
         | EventKind::CancelRequested
         | EventKind::Rescued
+        | EventKind::PromiseMoved
+        | EventKind::ApologyDue
         | EventKind::PromiseKept
         | EventKind::PromiseLate
         | EventKind::PromiseBroken

@@ -174,6 +174,8 @@ impl Teller {
             | EventKind::Cancelled
             | EventKind::Replaced
             | EventKind::Rescued
+            | EventKind::PromiseMoved
+            | EventKind::ApologyDue
             | EventKind::PromiseKept
             | EventKind::PromiseLate
             | EventKind::PromiseBroken
