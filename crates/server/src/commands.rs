@@ -8,6 +8,7 @@ mod keys;
 mod migrate;
 mod openapi;
 mod serve;
+mod simulate;
 
 use crate::config::Config;
 use clap::{Args, Subcommand};
@@ -33,6 +34,8 @@ pub enum Command {
     Openapi,
     /// Measure bookings per second, delay of dialling, and memory
     Bench(bench::BenchArgs),
+    /// Put the planner to the test: the promise bench speaks to it line by line
+    Simulate(simulate::SimulateArgs),
 }
 
 pub async fn run(command: Command) -> ExitCode {
@@ -45,6 +48,7 @@ pub async fn run(command: Command) -> ExitCode {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Openapi => openapi::run(),
         Command::Bench(args) => bench::run(args).await,
+        Command::Simulate(args) => simulate::run(args),
     }
 }
 

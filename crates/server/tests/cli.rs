@@ -7,5 +7,7 @@ mod place;
 mod callbacks;
 #[path = "cli/running.rs"]
 mod running;
+#[path = "cli/simulate.rs"]
+mod simulate;
 #[path = "cli/upkeep.rs"]
 mod upkeep;

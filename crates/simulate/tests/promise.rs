@@ -23,7 +23,7 @@ fn text(name: &str) -> String {
 #[test]
 fn promises_hold_on_two_days_of_the_bench() {
     // Name, least kept as told, highest interval score in minutes.
-    for (name, told, score) in [("small-0.8", 0.93, 18.0), ("base-1.0", 0.85, 21.0)] {
+    for (name, told, score) in [("small-0.8", 0.91, 18.0), ("base-1.0", 0.83, 22.0)] {
         let public = text(&format!("{name}.s01.pub.jsonl.gz"));
         let truth = text(&format!("{name}.s01.truth.jsonl.gz"));
         let scenario = Scenario::parse(&public, &truth).unwrap();
