@@ -400,6 +400,9 @@ impl<'a> Work<'a> {
     }
 
     fn queue_up(&mut self, since: Timestamp) {
+        // Who passed on it long ago may be asked again: a rest that is over would be a moment to wake at
+        // that has gone by.
+        self.forget_passes();
         self.after.state = State::Queued { since };
         self.after.held = None;
         let queue = self.after.queue.to_string();

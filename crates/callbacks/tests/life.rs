@@ -313,6 +313,28 @@ fn what_is_held_again_after_it_was_passed_on_says_so() {
 }
 
 #[test]
+fn an_old_refusal_is_forgotten_when_it_is_queued_again() {
+    let mut world = World::book(json!({}), json!({}));
+    world.act(Command::Tick).unwrap();
+    world.act(offer()).unwrap();
+    let State::Offered { offer, agent, .. } = world.callback.state.clone() else {
+        panic!("offered");
+    };
+    world.act(Command::DeclineOffer { offer, agent }).unwrap();
+    assert_eq!(world.callback.passed_by.len(), 1);
+    let until = at("2026-03-09T15:00:00Z");
+    world.act(Command::Snooze { until }).unwrap();
+    world.now = until;
+    world.act(Command::Tick).unwrap();
+    assert_eq!(world.state(), "queued");
+    let wakes = world.callback.wakes_at().expect("its window ends");
+    assert!(
+        wakes > world.now,
+        "it is not due because of a rest that is over"
+    );
+}
+
+#[test]
 fn an_invalid_number_moves_on_to_the_next_contact_too() {
     let mut world = World::book(
         json!({}),
