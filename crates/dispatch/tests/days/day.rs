@@ -270,15 +270,23 @@ impl Day {
     /// What waits although nothing keeps it waiting, with its revision.
     async fn left_lying(&self) -> BTreeMap<InteractionId, (u64, String)> {
         let mut lying = BTreeMap::new();
-        for callback in self.everything().await {
-            if let Some(why) = self.lies(&callback).await {
+        let callbacks = self.everything().await;
+        // Nodes carry only so much, however many seats are free.
+        let carried = callbacks
+            .iter()
+            .filter(|one| one.state.claim().is_some())
+            .count();
+        let plan = &self.watch.plan;
+        let room = carried < plan.nodes * plan.max_claims;
+        for callback in callbacks {
+            if let Some(why) = self.lies(&callback, room).await {
                 lying.insert(callback.interaction.id, (callback.revision, why));
             }
         }
         lying
     }
 
-    async fn lies(&self, callback: &Callback) -> Option<String> {
+    async fn lies(&self, callback: &Callback, room: bool) -> Option<String> {
         let now = self.wall.now();
         let state = callback.state.name();
         if !callback.state.is_ended() {
@@ -310,7 +318,7 @@ impl Day {
                 };
                 let passed: BTreeSet<AgentId> =
                     callback.passed_by.iter().map(|p| p.agent).collect();
-                (free && answer.held.is_none() && passed.is_empty())
+                (room && free && answer.held.is_none() && passed.is_empty())
                     .then(|| format!("{state} with {} free seats", answer.free_seats))
             }
             _ => None,
