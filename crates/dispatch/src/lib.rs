@@ -2,9 +2,10 @@
 //!
 //! The wheel (`wheel`) sleeps until the next due moment or a signal; every claimed callback is carried
 //! (`carry`) by a task of its own, so that a slow peer never delays another call; leases are lengthened
-//! while a call lasts (`lease`); what an earlier run left is cleaned up and rescued (`rescue`).
+//! while a call lasts (`lease`); after a start what became due meanwhile is taken up at a pace (`catch_up`); what an earlier run left is cleaned up and rescued (`rescue`).
 
 mod carry;
+mod catch_up;
 mod faults;
 mod lease;
 mod mail;
@@ -36,6 +37,9 @@ pub struct Settings {
     pub max_claims: usize,
     /// Callbacks touched in one claiming transaction.
     pub batch: usize,
+    /// Callbacks taken up in a second after a start or a leap of the clock, until what became due meanwhile
+    /// is done.
+    pub catch_up_per_second: u32,
     /// The clock is read again at least this often, so that a jump of the wall clock is noticed.
     pub longest_sleep: Duration,
 }
@@ -46,6 +50,7 @@ impl Default for Settings {
             lease: Duration::from_secs(30),
             max_claims: 2000,
             batch: 256,
+            catch_up_per_second: 10,
             longest_sleep: Duration::from_secs(30),
         }
     }

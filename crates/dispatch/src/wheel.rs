@@ -1,5 +1,6 @@
 //! The main loop: sleeps until the next due moment or a signal, then claims what is due.
 
+use crate::catch_up::CatchUp;
 use crate::{Parts, carry, rescue};
 use jiff::Timestamp;
 use ringback_callbacks::wire_time::plus;
@@ -15,12 +16,14 @@ const REST: Duration = Duration::from_secs(1);
 pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
     // Subscribed before the first look: nothing that happens between look and sleep is missed.
     let mut signals = parts.store.signals();
+    let settings = &parts.settings;
+    let mut catch_up = CatchUp::new(settings.catch_up_per_second, settings.longest_sleep);
     loop {
         if parts.draining.is_cancelled() {
             break;
         }
         // Left-overs first: a number that may still be ringing must be silent before it is rung again.
-        let next = match look(&parts, &tasks).await {
+        let next = match look(&parts, &tasks, &mut catch_up).await {
             Ok(next) => next,
             Err(error) => {
                 parts.observer.store_failed();
@@ -63,10 +66,12 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
 async fn look(
     parts: &Arc<Parts>,
     tasks: &TaskTracker,
+    catch_up: &mut CatchUp,
 ) -> ringback_store::Result<Option<Timestamp>> {
     rescue::lapsed(parts, tasks).await?;
-    loop {
+    let paced = loop {
         let now = parts.clock.now();
+        let room = catch_up.room(now);
         let places = parts.settings.max_claims.saturating_sub(parts.carried());
         let claimed = parts
             .store
@@ -75,18 +80,21 @@ async fn look(
                 now,
                 lease: parts.settings.lease,
                 limit: parts.settings.batch,
-                places,
+                places: places.min(room),
             })
             .await?;
+        let taken = claimed.callbacks.len();
+        let paced = catch_up.took(taken, places.min(room), claimed.more, now);
         for callback in claimed.callbacks {
             carry::spawn(parts, tasks, callback);
         }
-        if !claimed.more || parts.draining.is_cancelled() {
-            break;
+        if !claimed.more || paced.is_some() || parts.draining.is_cancelled() {
+            break paced;
         }
-    }
+    };
     parts.observer.carried(parts.carried());
-    let next = parts.store.next_wake().await?;
+    let wake = parts.store.next_wake().await?;
+    let next = [wake, paced].into_iter().flatten().min();
     // Something due already that no place or seat could take is looked at again when a signal comes;
     // without this floor it would keep the wheel spinning.
     let floor = plus(parts.clock.now(), Duration::from_millis(250));

@@ -119,6 +119,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let settings = Settings {
         lease: config.dispatch.lease.as_duration(),
         max_claims: config.dispatch.max_carried,
+        catch_up_per_second: config.dispatch.catch_up_per_second,
         ..Settings::default()
     };
     let dispatcher = Dispatcher::start(

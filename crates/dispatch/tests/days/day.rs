@@ -400,6 +400,7 @@ impl Nodes {
                 max_claims: plan.max_claims,
                 batch: plan.batch,
                 longest_sleep: Duration::from_secs(600),
+                catch_up_per_second: 10,
             },
             Arc::new(Unobserved),
         );

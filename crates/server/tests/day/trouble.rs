@@ -519,3 +519,65 @@ async fn two_nodes_on_one_store_ring_nobody_twice_and_one_rescues_the_other() {
     assert_eq!(attempts.len(), placed.len(), "an attempt was placed twice");
     town.end().await;
 }
+
+/// After three hours down: what is still in time goes first and at a pace, what is late is told, and what is
+/// too late is not dialled.
+#[tokio::test]
+async fn after_a_long_stop_what_is_still_wanted_is_caught_up_with() {
+    let mut town = Town::new(MONDAY).await;
+    town.settings.catch_up_per_second = 1;
+    town.agents(6).await;
+    town.crash().await;
+    let book = |n: u32, more: serde_json::Value| {
+        let mut body = json!({ "customer_number": format!("+1212555{:04}", 100 + n) });
+        for (key, value) in more.as_object().expect("an object") {
+            body[key] = value.clone();
+        }
+        body
+    };
+    // Booked as soon as possible, promised within the hour, wanted all day.
+    let late = town.book(book(1, json!({}))).await;
+    let lost = town
+        .book(book(2, json!({ "end_time": "2026-03-09T16:00:00Z" })))
+        .await;
+    let mut in_time = Vec::new();
+    for n in 3..7 {
+        let window =
+            json!({ "start_time": "2026-03-09T16:30:00Z", "end_time": "2026-03-09T17:30:00Z" });
+        in_time.push(town.book(book(n, window)).await);
+    }
+    town.jump_forward(3 * 3600).await;
+    town.start_again().await;
+    town.pass(120).await;
+    let placed = town.calls.placed();
+    assert_eq!(placed.len(), 5, "all but the one whose window has passed");
+    for pair in placed.windows(2) {
+        let gap = pair[1].at.as_millisecond() - pair[0].at.as_millisecond();
+        assert!(gap >= 900, "one a second, not after {gap} ms");
+    }
+    for id in &in_time {
+        let callback = town.callback(id).await;
+        assert_eq!(callback["promise"]["state"], "kept", "{callback}");
+        assert!(
+            !town
+                .event_kinds(id)
+                .await
+                .contains(&"promise_moved".to_owned())
+        );
+    }
+    let told = town.callback(&late).await;
+    assert_eq!(told["promise"]["state"], "late");
+    assert_eq!(told["promise"]["kept_as_told"], false);
+    assert!(
+        town.event_kinds(&late)
+            .await
+            .contains(&"promise_moved".to_owned())
+    );
+    let lost_kinds = town.event_kinds(&lost).await;
+    assert_eq!(town.callback(&lost).await["state"], "expired");
+    assert!(
+        lost_kinds.contains(&"apology_due".to_owned()),
+        "{lost_kinds:?}"
+    );
+    town.end().await;
+}

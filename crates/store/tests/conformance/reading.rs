@@ -452,7 +452,7 @@ pub async fn events_in_commit_order(town: &Town) {
         (1..=120).collect::<Vec<i64>>(),
         "no gap, no repetition, in order"
     );
-    assert_eq!(town.store.last_event().await.unwrap(), 80);
+    assert_eq!(town.store.last_event().await.unwrap(), 120);
 }
 
 pub async fn why_not_yet(town: &Town) {
