@@ -159,6 +159,11 @@ impl Callback {
             .unwrap_or(self.promise.to)
     }
 
+    /// Its place in the order of service: the earlier is served first.
+    pub fn rank(&self) -> Timestamp {
+        ringback_scheduling::order::rank(self.priority, self.deadline())
+    }
+
     /// How well the customer was served.
     pub fn service(&self) -> Service {
         let promise = &self.promise;

@@ -7,6 +7,7 @@
 pub mod duration;
 pub mod hours;
 pub mod limits;
+pub mod order;
 pub mod permitted;
 pub mod plan;
 pub mod retry;

@@ -49,22 +49,19 @@ pub(crate) fn seat_name(target: &Target) -> &'static str {
     }
 }
 
-/// A waiting callback, by what decides its place. The order is the order of service: higher priority,
-/// then the earlier end of the promise, then the longer wait.
+/// A waiting callback, by what decides its place. The order is the order of service: the earlier
+/// rank (the deadline, made earlier by the priority), then the longer wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting {
-    pub priority: i64,
-    pub promise_to: i64,
+    pub rank: i64,
     pub since: i64,
     pub id: InteractionId,
 }
 
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> Ordering {
-        other
-            .priority
-            .cmp(&self.priority)
-            .then(self.promise_to.cmp(&other.promise_to))
+        self.rank
+            .cmp(&other.rank)
             .then(self.since.cmp(&other.since))
             .then(self.id.cmp(&other.id))
     }
@@ -142,23 +139,22 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    fn waiting(priority: i64, promise_to: i64, since: i64, id: u128) -> Waiting {
+    fn waiting(rank: i64, since: i64, id: u128) -> Waiting {
         Waiting {
-            priority,
-            promise_to,
+            rank,
             since,
             id: InteractionId(Uuid::from_u128(id)),
         }
     }
 
     #[test]
-    fn priority_then_promise_then_patience() {
+    fn rank_then_patience() {
         let mut line = [
-            waiting(50, 10, 1, 4),
-            waiting(90, 99, 9, 5),
-            waiting(50, 5, 9, 3),
-            waiting(50, 5, 2, 2),
-            waiting(50, 5, 2, 1),
+            waiting(10, 1, 4),
+            waiting(1, 9, 5),
+            waiting(5, 9, 3),
+            waiting(5, 2, 2),
+            waiting(5, 2, 1),
         ];
         line.sort();
         let order: Vec<u128> = line.iter().map(|waiting| waiting.id.0.as_u128()).collect();

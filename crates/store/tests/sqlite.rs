@@ -304,8 +304,8 @@ async fn hot_questions_use_their_indexes() {
         ("SELECT tenant, id FROM callbacks WHERE claim_until <= 5", "callbacks_leased"),
         ("SELECT tenant, id FROM callbacks WHERE claim_until IS NOT NULL AND claim_node = 'a' AND claim_boot <> 'b'", "callbacks_claimed_by"),
         ("SELECT id FROM callbacks WHERE tenant = 't' AND state = 'queued' AND queue = 'q' AND by_mail = 0
-          AND priority <= 5 AND (priority < 5 OR (promise_to, since, id) > (1, 2, x'00'))
-          ORDER BY priority DESC, promise_to, since, id LIMIT 1", "callbacks_waiting"),
+          AND (rank, since, id) > (1, 2, x'00')
+          ORDER BY rank, since, id LIMIT 1", "callbacks_waiting"),
         ("SELECT count(*) FROM callbacks WHERE tenant = 't' AND queue = 'q' AND seat = 'dn'", "callbacks_seated"),
         ("SELECT state, count(*) FROM callbacks WHERE tenant = 't' AND queue = 'q' AND ended_at IS NULL GROUP BY state", "callbacks_live"),
         ("SELECT doc FROM callbacks c WHERE c.tenant = 't' AND (c.created_at, c.id) < (5, x'00')

@@ -87,10 +87,11 @@ CREATE TABLE callbacks (
     callback_status INTEGER NOT NULL CHECK (callback_status BETWEEN 0 AND 14),
     status          INTEGER NOT NULL CHECK (status BETWEEN 0 AND 3),
     created_at      INTEGER NOT NULL,
-    -- The window, and the end of what was promised.
+    -- The window.
     start_time      INTEGER NOT NULL,
     end_time        INTEGER,
-    promise_to      INTEGER NOT NULL,
+    -- Place in the order of service: the deadline, made earlier by the priority.
+    rank            INTEGER NOT NULL,
     priority        INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 100),
     -- Whether the contact to be tried next is an e-mail address.
     by_mail         INTEGER NOT NULL CHECK (by_mail IN (0, 1)),
@@ -142,9 +143,9 @@ CREATE TABLE callbacks (
 CREATE INDEX callbacks_waking ON callbacks (wakes_at) WHERE wakes_at IS NOT NULL AND claim_until IS NULL;
 CREATE INDEX callbacks_leased ON callbacks (claim_until) WHERE claim_until IS NOT NULL;
 CREATE INDEX callbacks_claimed_by ON callbacks (claim_node, claim_boot) WHERE claim_until IS NOT NULL;
-CREATE INDEX callbacks_waiting ON callbacks (tenant, queue, by_mail, priority DESC, promise_to, since, id)
+CREATE INDEX callbacks_waiting ON callbacks (tenant, queue, by_mail, rank, since, id)
     WHERE state = 'queued';
-CREATE INDEX callbacks_transferred ON callbacks (tenant, transferred_to, priority DESC, promise_to, since, id)
+CREATE INDEX callbacks_transferred ON callbacks (tenant, transferred_to, rank, since, id)
     WHERE state = 'transferred';
 CREATE INDEX callbacks_seated ON callbacks (tenant, queue, seat) WHERE seat IS NOT NULL;
 CREATE INDEX callbacks_in_hand ON callbacks (tenant, agent, created_at, id) WHERE agent IS NOT NULL;

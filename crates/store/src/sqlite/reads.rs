@@ -311,16 +311,15 @@ fn ahead(conn: &Connection, callback: &Callback) -> Result<u64> {
     let ahead: i64 = conn
         .prepare_cached(
             "SELECT count(*) FROM callbacks
-             WHERE tenant = ?1 AND queue = ?2 AND state = 'queued' AND by_mail = ?3 AND priority >= ?4
-                 AND (priority > ?4 OR (promise_to, since, id) < (?5, ?6, ?7))",
+             WHERE tenant = ?1 AND queue = ?2 AND state = 'queued' AND by_mail = ?3
+                 AND (rank, since, id) < (?4, ?5, ?6)",
         )?
         .query_row(
             params![
                 callback.interaction.tenant.as_str(),
                 callback.queue.as_str(),
                 effects::by_mail(callback),
-                callback.priority,
-                ms(callback.deadline()),
+                ms(callback.rank()),
                 since,
                 blob(&callback.interaction.id.0)
             ],

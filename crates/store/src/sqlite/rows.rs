@@ -104,7 +104,7 @@ pub(super) fn write_callback(
         ":created_at": ms(callback.interaction.created_at),
         ":start_time": ms(callback.window.start),
         ":end_time": callback.window.end.map(ms),
-        ":promise_to": ms(callback.deadline()),
+        ":rank": ms(callback.rank()),
         ":priority": callback.priority,
         ":by_mail": effects::by_mail(callback),
         ":wakes_at": callback.wakes_at().map(ms),
@@ -133,15 +133,15 @@ pub(super) fn write_callback(
 
 const INSERT_CALLBACK: &str = "
     INSERT INTO callbacks (tenant, id, queue, state, callback_status, status, created_at, start_time, end_time,
-        promise_to, priority, by_mail, wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot,
+        rank, priority, by_mail, wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot,
         claim_until, fence, attempt, ended_at, revision, search, doc)
     VALUES (:tenant, :id, :queue, :state, :callback_status, :status, :created_at, :start_time, :end_time,
-        :promise_to, :priority, :by_mail, :wakes_at, :since, :transferred_to, :agent, :seat, :claim_node, :claim_boot,
+        :rank, :priority, :by_mail, :wakes_at, :since, :transferred_to, :agent, :seat, :claim_node, :claim_boot,
         :claim_until, :fence, :attempt, :ended_at, :revision, :search, :doc)";
 
 const UPDATE_CALLBACK: &str = "
     UPDATE callbacks SET queue = :queue, state = :state, callback_status = :callback_status, status = :status,
-        created_at = :created_at, start_time = :start_time, end_time = :end_time, promise_to = :promise_to,
+        created_at = :created_at, start_time = :start_time, end_time = :end_time, rank = :rank,
         priority = :priority, by_mail = :by_mail, wakes_at = :wakes_at, since = :since,
         transferred_to = :transferred_to, agent = :agent, seat = :seat, claim_node = :claim_node,
         claim_boot = :claim_boot, claim_until = :claim_until, fence = :fence, attempt = :attempt,

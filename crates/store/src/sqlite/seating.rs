@@ -265,8 +265,7 @@ impl Line {
     fn next(&self, conn: &Connection, after: Option<&Waiting>) -> Result<Option<Waiting>> {
         // Everybody stands behind this place.
         let front = Waiting {
-            priority: i64::MAX,
-            promise_to: i64::MIN,
+            rank: i64::MIN,
             since: i64::MIN,
             id: InteractionId(uuid::Uuid::nil()),
         };
@@ -275,29 +274,30 @@ impl Line {
         let found = match &self.of {
             Of::Queue { queue, by_mail } => conn
                 .prepare_cached(
-                    "SELECT priority, promise_to, since, id FROM callbacks
+                    "SELECT rank, since, id FROM callbacks
                      WHERE tenant = ?1 AND state = 'queued' AND queue = ?2 AND by_mail = ?3
-                         AND priority <= ?4 AND (priority < ?4 OR (promise_to, since, id) > (?5, ?6, ?7))
-                     ORDER BY priority DESC, promise_to, since, id LIMIT 1",
+                         AND (rank, since, id) > (?4, ?5, ?6)
+                     ORDER BY rank, since, id LIMIT 1",
                 )?
                 .query_row(
-                    params![tenant, queue.as_str(), by_mail, after.priority, after.promise_to, after.since, id],
+                    params![tenant, queue.as_str(), by_mail, after.rank, after.since, id],
                     |row| Ok(waiting_of(row)),
                 )
                 .optional()?,
             Of::Agent(agent) => conn
                 .prepare_cached(
-                    "SELECT priority, promise_to, since, id FROM callbacks
+                    "SELECT rank, since, id FROM callbacks
                      WHERE tenant = ?1 AND state = 'transferred' AND transferred_to = ?2
-                         AND priority <= ?3 AND (priority < ?3 OR (promise_to, since, id) > (?4, ?5, ?6))
+                         AND (rank, since, id) > (?3, ?4, ?5)
                          AND NOT EXISTS (SELECT 1 FROM queues
                              WHERE queues.tenant = callbacks.tenant AND queues.id = callbacks.queue
                                  AND queues.dialling_paused = 1 AND queues.removed = 0)
-                     ORDER BY priority DESC, promise_to, since, id LIMIT 1",
+                     ORDER BY rank, since, id LIMIT 1",
                 )?
-                .query_row(params![tenant, agent.0, after.priority, after.promise_to, after.since, id], |row| {
-                    Ok(waiting_of(row))
-                })
+                .query_row(
+                    params![tenant, agent.0, after.rank, after.since, id],
+                    |row| Ok(waiting_of(row)),
+                )
                 .optional()?,
         };
         found.transpose()
@@ -306,9 +306,8 @@ impl Line {
 
 fn waiting_of(row: &Row<'_>) -> Result<Waiting> {
     Ok(Waiting {
-        priority: row.get(0)?,
-        promise_to: row.get(1)?,
-        since: row.get(2)?,
-        id: InteractionId(uuid(row, 3, "callbacks", "id")?),
+        rank: row.get(0)?,
+        since: row.get(1)?,
+        id: InteractionId(uuid(row, 2, "callbacks", "id")?),
     })
 }

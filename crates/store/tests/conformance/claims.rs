@@ -136,7 +136,7 @@ pub async fn the_order_of_service(town: &Town) {
         (1, 50, "20:00"),
         (2, 50, "14:30"),
         (3, 50, "14:30"),
-        (4, 51, "23:00"),
+        (4, 90, "23:00"),
     ] {
         let more = json!({ "priority": priority, "end_time": format!("2026-03-09T{end}:00Z") });
         let now = later(u64::from(last));
