@@ -2,9 +2,11 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use ringback_callbacks::guard::Guard;
 use ringback_callbacks::lifecycle::Refusal;
 use ringback_callbacks::problem::{FieldProblem, Problems};
+use ringback_callbacks::wire_time;
 use ringback_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -100,6 +102,8 @@ pub struct Problem {
     pub guard: Option<Guard>,
     /// Where the callback is read that stands against it.
     pub callback: Option<String>,
+    /// The first moment at which it would be allowed.
+    pub next: Option<Timestamp>,
     pub retry_after: Option<u64>,
     /// The challenge of a 401 or 403.
     pub challenge: Option<String>,
@@ -113,6 +117,7 @@ impl Problem {
             errors: Vec::new(),
             guard: None,
             callback: None,
+            next: None,
             retry_after: None,
             challenge: None,
         }
@@ -200,6 +205,7 @@ impl Problem {
                 .collect(),
             guard: self.guard.map(Guard::name),
             callback: self.callback.as_deref(),
+            next: self.next.map(wire_time::write),
         };
         serde_json::to_string(&view)
             .unwrap_or_else(|_| r#"{"type":"/problems/internal","status":500}"#.to_owned())
@@ -250,6 +256,25 @@ impl From<Refusal> for Problem {
                 guard: Some(guard),
                 ..Problem::new(Code::Guarded, guard.sentence())
             },
+            Refusal::NoMoment { guard, field, next } => {
+                let when = match next {
+                    Some(next) => format!(
+                        "The first moment at which it would be is {}.",
+                        wire_time::write(next)
+                    ),
+                    None => "There is none in the next weeks.".to_owned(),
+                };
+                let detail = format!(
+                    "No moment of the window is allowed. {} {when}",
+                    guard.sentence()
+                );
+                Problem {
+                    errors: Problems::one(field, "no_moment", detail.clone()).0,
+                    guard: Some(guard),
+                    next,
+                    ..Problem::new(Code::Guarded, detail)
+                }
+            }
             Refusal::Invalid(problems) => Problem::invalid(problems),
             Refusal::Duplicate { .. } => Problem::new(
                 Code::Duplicate,
@@ -356,6 +381,10 @@ pub struct ProblemView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub callback: Option<&'a str>,
+    /// Where no moment of the window is allowed: the first one after its start that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub next: Option<String>,
 }
 
 /// One broken rule.

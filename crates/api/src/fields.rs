@@ -4,6 +4,7 @@ use crate::error::Problem;
 use jiff::Timestamp;
 use ringback_callbacks::ids::AgentId;
 use ringback_callbacks::problem::Problems;
+use ringback_callbacks::window::Said;
 use ringback_callbacks::wire_time;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -159,6 +160,25 @@ impl<'a> Fields<'a> {
             wire_time::read(text)
                 .ok_or("must be an RFC 3339 date and time with zone, e.g. 2026-03-09T14:05:00.000Z")
         })
+    }
+
+    /// An instant, or a wall time where `time_zone` says on whose clock.
+    pub fn moment(&mut self, name: &str, time_zone: Option<&str>) -> Option<Said> {
+        let said = self.parsed(name, |text| {
+            Said::read(text).ok_or(
+                "must be an RFC 3339 date and time, e.g. 2026-03-09T14:05:00.000Z, or a local one without \
+                 offset beside time_zone, e.g. 2026-03-09T14:05",
+            )
+        })?;
+        if matches!(said, Said::Wall(_)) && time_zone.is_none() {
+            self.problem(
+                name,
+                "time_zone",
+                "is a local time: say its time_zone, or add an offset",
+            );
+            return None;
+        }
+        Some(said)
     }
 
     /// `Some(None)` when the field is `null`.

@@ -32,6 +32,7 @@ pub use routes::router;
 pub use settings::ApiSettings;
 
 use ringback_callbacks::clock::{Chance, Clock};
+use ringback_scheduling::Almanac;
 use ringback_store::Store;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -49,6 +50,8 @@ pub struct ApiState {
     pub settings: Arc<ApiSettings>,
     pub metrics: Arc<Metrics>,
     pub route_health: RouteHealth,
+    /// The rules of local time and the lists of holidays in use.
+    pub almanac: Arc<Almanac>,
     /// Cancelled when the server begins to stop: readiness says so, and streams end.
     pub stopping: CancellationToken,
     pub(crate) rate: Arc<gate::rate::RateLimit>,
@@ -69,6 +72,7 @@ impl ApiState {
             chance,
             metrics: Arc::new(Metrics::new()),
             route_health: Arc::new(Vec::new),
+            almanac: Arc::default(),
             stopping: CancellationToken::new(),
             rate: Arc::new(gate::rate::RateLimit::new(
                 settings.requests_per_second,
@@ -82,6 +86,11 @@ impl ApiState {
 
     pub fn with_route_health(mut self, route_health: RouteHealth) -> Self {
         self.route_health = route_health;
+        self
+    }
+
+    pub fn with_almanac(mut self, almanac: Arc<Almanac>) -> Self {
+        self.almanac = almanac;
         self
     }
 

@@ -7,6 +7,7 @@ use crate::interaction::Interaction;
 use crate::outcome::{CallResult, Verdict};
 pub use crate::promise::{MoveReason, Promise, PromiseState, Told};
 use crate::state::{Canceller, State};
+use crate::window::LocalWindow;
 use crate::wire_time::{plus, stored};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct Callback {
     pub interaction: Interaction,
     pub queue: QueueId,
     pub window: Window,
+    /// The window as it was said, where that was in local time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalWindow>,
     /// Contacts in order; `current` is the one tried next. Never empty.
     pub contacts: Vec<ContactStep>,
     pub current: usize,

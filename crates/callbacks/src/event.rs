@@ -71,6 +71,8 @@ event_kinds! {
     ReplyWritten => "reply_written",
     /// Somebody moved it to another time.
     Rescheduled => "rescheduled",
+    /// New rules of local time moved the instants of its window; the wall time that was agreed stays.
+    WindowMoved => "window_moved",
     /// Somebody put it off for a while.
     Snoozed => "snoozed",
     /// It was passed to another agent or queue.

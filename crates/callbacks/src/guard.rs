@@ -8,6 +8,7 @@ use crate::queue::QueueView;
 use crate::wire_time::plus;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use ringback_scheduling::Almanac;
 use ringback_scheduling::permitted::permitted_at;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -122,6 +123,8 @@ pub struct Facts<'a> {
     pub queue: &'a QueueView,
     pub customer: &'a Customer,
     pub number: &'a NumberFacts,
+    /// The rules of local time in use.
+    pub almanac: &'a Almanac,
     /// 0 ≤ jitter < 1, drawn by the caller: spreads retries out.
     pub jitter: f64,
 }

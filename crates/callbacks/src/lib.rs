@@ -23,4 +23,5 @@ pub mod promise;
 pub mod queue;
 pub mod request;
 pub mod state;
+pub mod window;
 pub mod wire_time;

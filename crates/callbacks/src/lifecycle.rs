@@ -15,6 +15,7 @@ use crate::interaction::{BodyInfo, BodyKind};
 use crate::outcome::{CallResult, Outcome, Verdict};
 use crate::request::{Changes, NewCallback};
 use crate::state::{Canceller, Claim, DueReason, State, Target};
+use crate::window::LocalWindow;
 use crate::wire_time::{self, plus};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ use std::time::Duration;
 mod crash;
 mod ending;
 mod intake;
+mod local;
 mod merging;
 mod offers;
 mod promises;
@@ -100,7 +102,11 @@ pub enum Command {
     Reschedule {
         start: Timestamp,
         end: Option<Timestamp>,
+        /// The wall times, where it was said in local time.
+        local: Option<LocalWindow>,
     },
+    /// The rules of local time may have changed: finds the instants of a window said in local time anew.
+    ResolveAgain,
     Snooze {
         until: Timestamp,
     },
@@ -214,6 +220,14 @@ pub enum Refusal {
     /// A guard forbids it.
     #[error("held by a guard: {}", .0.name())]
     Guarded(Guard),
+    /// No moment of the window is allowed; `next` is the first one after its start that would be.
+    #[error("no moment of the window is allowed: {}", .guard.name())]
+    NoMoment {
+        guard: Guard,
+        /// The field to be changed.
+        field: &'static str,
+        next: Option<Timestamp>,
+    },
     /// The new values break a rule.
     #[error("{0}")]
     Invalid(crate::problem::Problems),
@@ -269,7 +283,8 @@ pub fn step(
             result,
         } => work.dispose(disposition, result)?,
         Command::Cancel { by, reason } => work.cancel(by, reason)?,
-        Command::Reschedule { start, end } => work.reschedule(start, end)?,
+        Command::Reschedule { start, end, local } => work.reschedule(start, end, local)?,
+        Command::ResolveAgain => work.resolve_again()?,
         Command::Snooze { until } => work.snooze(until)?,
         Command::TransferToAgent { agent } => work.transfer_to_agent(agent)?,
         Command::TransferToQueue { queue } => work.transfer_to_queue(queue)?,

@@ -5,6 +5,7 @@ use crate::ids::{QueueId, TenantId};
 use crate::problem::Problems;
 use crate::wire_time::stored;
 use jiff::Timestamp;
+use ringback_scheduling::Almanac;
 use ringback_scheduling::duration::Span;
 use ringback_scheduling::hours::{Hours, HoursConfig};
 use ringback_scheduling::permitted::PermittedHours;
@@ -254,8 +255,11 @@ pub struct QueueView {
 }
 
 impl QueueView {
-    pub fn new(queue: Queue) -> Self {
-        let hours = Hours::parse(&queue.rules.hours).ok().map(Arc::new);
+    /// `almanac` holds the lists of holidays that the rules may name; one that it lacks makes them unreadable.
+    pub fn new(queue: Queue, almanac: &Almanac) -> Self {
+        let hours = Hours::parse_with(&queue.rules.hours, almanac)
+            .ok()
+            .map(Arc::new);
         QueueView { queue, hours }
     }
 
@@ -266,12 +270,12 @@ impl QueueView {
 
 impl QueueRules {
     /// Every broken rule at once; run before a queue is stored.
-    pub fn check(&self, now: Timestamp) -> Result<(), Problems> {
+    pub fn check(&self, almanac: &Almanac, now: Timestamp) -> Result<(), Problems> {
         let mut problems = Problems::default();
         if self.name.trim().is_empty() || self.name.len() > 200 {
             problems.add("name", "length", "must have 1 to 200 characters");
         }
-        if let Err(error) = Hours::new(&self.hours, now) {
+        if let Err(error) = Hours::new(&self.hours, almanac, now) {
             problems.add(
                 format!("hours.{}", error.field()),
                 "hours",

@@ -6,8 +6,10 @@ use crate::ids::{CustomerId, InteractionId, QueueId};
 use crate::interaction::BodyKind;
 use crate::problem::Problems;
 use crate::queue::QueueRules;
+use crate::window::{LocalWindow, Said};
 use crate::wire_time::{self, plus};
 use jiff::Timestamp;
+use ringback_scheduling::Zone;
 use serde_json::{Map, Value};
 
 mod fields;
@@ -16,7 +18,7 @@ use fields::Fields;
 pub use fields::{MAX_CONTACTS, is_mime, udata_fits};
 
 /// Fields of the resource that only the server sets.
-pub const SERVER_SET: [&str; 19] = [
+pub const SERVER_SET: [&str; 20] = [
     "callback_status",
     "attempts",
     "dn",
@@ -36,6 +38,7 @@ pub const SERVER_SET: [&str; 19] = [
     "state",
     "held",
     "merged",
+    "local_window",
 ];
 
 /// A good request, not yet a callback: the store finds its customer, the life cycle its first state.
@@ -43,6 +46,8 @@ pub const SERVER_SET: [&str; 19] = [
 pub struct NewCallback {
     pub queue: QueueId,
     pub window: Window,
+    /// The window as it was said, where that was in local time.
+    pub local: Option<LocalWindow>,
     pub contacts: Vec<ContactStep>,
     pub customer: Option<CustomerId>,
     pub customer_name: Option<String>,
@@ -114,32 +119,19 @@ pub fn parse_new(
     f.refuse_server_set();
 
     let contacts = f.contacts(rules);
-    let start = f.time("start_time").unwrap_or(wire_time::truncate(now));
-    let end = f.time("end_time");
-    if end.is_some_and(|end| end <= start) {
-        f.problem("end_time", "order", "must be later than start_time");
-    }
-    if end.is_some_and(|end| end <= now) {
-        f.problem("end_time", "past", "has already passed");
-    }
-    if start > plus(now, fields::HORIZON) {
-        f.problem("start_time", "range", "is more than two years away");
-    }
-    let window = Window {
-        start,
-        end: Some(end.unwrap_or_else(|| plus(start.max(now), rules.default_window.as_duration()))),
-        end_given: end.is_some(),
-    };
+    let time_zone = f.time_zone("time_zone");
+    let (window, local) = window(&mut f, time_zone.as_deref(), rules, now);
     let new = NewCallback {
         queue,
         window,
+        local,
         contacts: contacts.unwrap_or_default(),
         customer: f.parsed("customer_id", |text| {
             CustomerId::parse(text)
                 .map_err(|_| "must have 1 to 16 letters, digits, '-', '_' or '.'")
         }),
         customer_name: f.line("customer_name", 200),
-        time_zone: f.time_zone("time_zone"),
+        time_zone,
         any_hour: f.boolean("any_hour").unwrap_or(false),
         priority: f.integer("priority", 0, 100).map_or(50, |n| n as u8),
         callback_type: f
@@ -165,6 +157,53 @@ pub fn parse_new(
     };
     f.refuse_unknown();
     f.finish().map(|()| new)
+}
+
+/// The window of a booking, said as instants or as wall times on the customer's clock.
+fn window(
+    f: &mut Fields<'_>,
+    time_zone: Option<&str>,
+    rules: &QueueRules,
+    now: Timestamp,
+) -> (Window, Option<LocalWindow>) {
+    let said_start = f.moment("start_time", time_zone);
+    let said_end = f.moment("end_time", time_zone);
+    let instant = |said| match said {
+        Some(Said::Instant(at)) => Some(at),
+        Some(Said::Wall(_)) | None => None,
+    };
+    let start = instant(said_start).unwrap_or(wire_time::truncate(now));
+    let default_end = plus(start.max(now), rules.default_window.as_duration());
+    let mut window = Window {
+        start,
+        end: Some(instant(said_end).unwrap_or(default_end)),
+        end_given: said_end.is_some(),
+    };
+    let local = time_zone.and_then(|zone| LocalWindow::of(zone, said_start, said_end));
+    // A wall time that runs backwards is a mistake, whatever a gap would make of it.
+    let backwards = match (said_start, said_end) {
+        (Some(Said::Wall(start)), Some(Said::Wall(end))) => end <= start,
+        (Some(_) | None, Some(_) | None) => false,
+    };
+    // The decision finds the instants again by the rules handed to it; here they are only looked at.
+    if let Some(local) = &local
+        && let Some(tz) = Zone::parse(&local.zone).ok()
+    {
+        match local.resolve(tz.tz(), window) {
+            Some(resolved) => window = resolved,
+            None => f.problem("start_time", "range", "is out of range"),
+        }
+    }
+    if backwards || (window.end_given && window.end.is_some_and(|end| end <= window.start)) {
+        f.problem("end_time", "order", "must be later than start_time");
+    }
+    if window.end.is_some_and(|end| end <= now) {
+        f.problem("end_time", "past", "has already passed");
+    }
+    if window.start > plus(now, fields::HORIZON) {
+        f.problem("start_time", "range", "is more than two years away");
+    }
+    (window, local)
 }
 
 /// A change of some fields. The outer `Option`: whether the field was named; the inner: `null` clears it.

@@ -556,6 +556,7 @@ fn ended_callbacks_stay_ended() {
         Command::Reschedule {
             start: at("2026-03-10T16:00:00Z"),
             end: None,
+            local: None,
         },
         Command::TransferToAgent { agent: AgentId(1) },
         Command::Dispose {
@@ -712,7 +713,16 @@ fn a_window_without_any_open_moment_is_refused() {
         json!({ "start_time": "2026-03-14T10:00:00Z", "end_time": "2026-03-14T20:00:00Z" }),
         monday(),
     );
-    assert_eq!(result.err(), Some(Refusal::Guarded(Guard::Closed)));
+    let refused = Refusal::NoMoment {
+        guard: Guard::Closed,
+        field: "end_time",
+        next: Some(at("2026-03-16T12:00:00Z")),
+    };
+    assert_eq!(
+        result.err(),
+        Some(refused),
+        "a Saturday; open again on Monday"
+    );
 }
 
 #[test]

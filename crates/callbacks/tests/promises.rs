@@ -171,6 +171,7 @@ fn moving_it_by_hand_says_so() {
         .act(Command::Reschedule {
             start: at("2026-03-09T18:00:00Z"),
             end: None,
+            local: None,
         })
         .unwrap();
     assert_eq!(moved(&world)["reason"], "rescheduled");

@@ -142,6 +142,7 @@ fn command(world: &World, wish: Wish, fresh: u128) -> Option<Command> {
         Wish::Reschedule { minutes } => Command::Reschedule {
             start: plus(world.now, Duration::from_secs(minutes * 60)),
             end: None,
+            local: None,
         },
         Wish::Snooze { minutes } => Command::Snooze {
             until: plus(world.now, Duration::from_secs(minutes * 60)),

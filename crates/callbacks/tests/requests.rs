@@ -53,7 +53,7 @@ fn one_bad_field_at_a_time() {
         (
             with("start_time", json!("2026-03-09T14:05:00")),
             "start_time",
-            "format",
+            "time_zone",
         ),
         (
             with("start_time", json!("2036-03-09T14:05:00Z")),
@@ -247,7 +247,7 @@ fn queue_rules_are_checked_all_at_once() {
     let mut bad =
         rules(json!({ "name": " ", "calls_per_number_per_day": 0, "ring_customer": "10m" }));
     bad.hours.opening_hours = "Mo-Fr 9-17".into();
-    let problems = bad.check(monday()).unwrap_err();
+    let problems = bad.check(&Default::default(), monday()).unwrap_err();
     let fields: Vec<&str> = problems.0.iter().map(|p| p.field.as_str()).collect();
     for field in [
         "name",

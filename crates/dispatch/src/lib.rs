@@ -14,8 +14,10 @@ mod place;
 mod prune;
 mod rescue;
 mod wheel;
+mod windows;
 
 pub use observer::{Observer, Unobserved};
+pub use windows::resolve_windows;
 
 use jiff::Timestamp;
 use ringback_callbacks::clock::{Chance, Clock};

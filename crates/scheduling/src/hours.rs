@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{HoursError, HoursFault};
 
+use crate::almanac::Almanac;
 use crate::zone::{Zone, boundary, wall_minutes};
 use rules::{Minutes, OwnHours, Rules};
 
@@ -39,7 +40,7 @@ pub struct HoursConfig {
     pub exceptions: Vec<Exception>,
 }
 
-/// Where public holidays come from. Both sources add up.
+/// Where public holidays come from. All sources add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HolidayConfig {
@@ -55,6 +56,9 @@ pub struct HolidayConfig {
     /// Holidays of one's own, day by day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dates: Vec<Date>,
+    /// Names of lists of holidays that the operator keeps in files; see `[holidays]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<String>,
 }
 
 /// Days on which the rules do not hold. It takes the place of the rules for hours that begin on them.
@@ -101,8 +105,12 @@ pub const LOOK_AHEAD_DAYS: u16 = 732;
 impl Hours {
     /// For hours that somebody has just written: checks all that [`Hours::parse`] does, and that
     /// they open at least once in the next [`LOOK_AHEAD_DAYS`].
-    pub fn new(config: &HoursConfig, now: Timestamp) -> Result<Hours, HoursError> {
-        let hours = Hours::parse(config)?;
+    pub fn new(
+        config: &HoursConfig,
+        almanac: &Almanac,
+        now: Timestamp,
+    ) -> Result<Hours, HoursError> {
+        let hours = Hours::parse_with(config, almanac)?;
         if hours.next_open(now).is_none() {
             return Err(HoursError::new("opening_hours", HoursFault::NeverOpen));
         }
@@ -110,10 +118,11 @@ impl Hours {
     }
 
     /// For hours that were checked when they were written, and may have had their time since.
-    pub fn parse(config: &HoursConfig) -> Result<Hours, HoursError> {
+    /// A list of holidays that the almanac lacks makes them unreadable.
+    pub fn parse_with(config: &HoursConfig, almanac: &Almanac) -> Result<Hours, HoursError> {
         let zone = Zone::parse(&config.time_zone)
             .map_err(|error| HoursError::new("time_zone", error.into()))?;
-        let holidays = holidays::calendar(&config.holidays)?.map(Arc::new);
+        let holidays = holidays::calendar(&config.holidays, almanac)?.map(Arc::new);
         let rules = Rules::parse(&config.opening_hours, holidays.clone())
             .map_err(|fault| HoursError::new("opening_hours", fault))?;
         Ok(Hours {
@@ -122,6 +131,11 @@ impl Hours {
             exceptions: exceptions::by_date(&config.exceptions)?,
             holidays: holidays.unwrap_or_default(),
         })
+    }
+
+    /// [`Hours::parse_with`] where there are no lists of holidays.
+    pub fn parse(config: &HoursConfig) -> Result<Hours, HoursError> {
+        Hours::parse_with(config, &Almanac::default())
     }
 
     pub fn zone(&self) -> &Zone {
@@ -247,7 +261,7 @@ const LOOK_AHEAD: jiff::SignedDuration =
 
 /// Days before and after these years are closed: nobody books there, and the holiday calendars
 /// and the arithmetic of the crates below end somewhere.
-fn in_range(date: Date) -> bool {
+pub(crate) fn in_range(date: Date) -> bool {
     (1970..=2200).contains(&date.year())
 }
 

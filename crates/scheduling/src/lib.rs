@@ -4,6 +4,7 @@
 //! time of day and the randomness are handed in. (Time zone data comes from the machine's tz
 //! database where there is one, and otherwise from the copy built in.)
 
+pub mod almanac;
 pub mod duration;
 pub mod hours;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod spans;
 pub mod staffing;
 pub mod zone;
 
+pub use almanac::{Almanac, HolidayList, HolidayListError};
 pub use duration::Span;
 pub use hours::{Exception, HolidayConfig, Hours, HoursConfig, HoursError, HoursFault, HoursState};
 pub use limits::{DailyLimit, Pace, PaceRate};

@@ -12,6 +12,7 @@ mod tests;
 
 pub mod agents;
 pub mod dispatch;
+pub mod holidays;
 pub mod http;
 pub mod log;
 pub mod queues;
@@ -25,6 +26,7 @@ pub use routes::Route;
 use document::{Document, Part};
 use jiff::Timestamp;
 use ringback_api::ApiSettings;
+use ringback_scheduling::Almanac;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     pub queues: Vec<queues::SeedQueue>,
     pub agents: Vec<agents::SeedAgent>,
+    /// The rules of local time, and the lists of holidays that `[holidays]` names.
+    pub almanac: Almanac,
 }
 
 /// Everything that is wrong with a configuration, a line each.
@@ -110,6 +114,7 @@ impl Config {
         let log: Part<'_, log::Log> = document.section("log");
         let dispatch: Part<'_, dispatch::Dispatch> = document.section("dispatch");
         let mut sip: Part<'_, sip::Sip> = document.section("sip");
+        let holidays: Part<'_, holidays::Holidays> = document.section("holidays");
         let mut routes = document.list("routes", Route::read);
         let queues = document.list("queues", queues::SeedQueue::read);
         let agents = document.list("agents", agents::SeedAgent::read);
@@ -143,7 +148,9 @@ impl Config {
         }
         routes::resolve(&mut routes, base);
         routes::check(&mut document, &routes, !sip.value.listen.is_empty());
-        queues::check(&mut document, &queues, &routes, now);
+        let almanac = Almanac::new(crate::almanac::edition());
+        let almanac = holidays::read(&mut document, &holidays, base, almanac);
+        queues::check(&mut document, &queues, &routes, &almanac, now);
         agents::check(&mut document, &agents, &routes);
         document.finish().map_err(ConfigError)?;
 
@@ -158,6 +165,7 @@ impl Config {
             routes: routes.into_iter().map(|part| part.value).collect(),
             queues: queues.into_iter().map(|part| part.value).collect(),
             agents: agents.into_iter().map(|part| part.value).collect(),
+            almanac,
         })
     }
 }

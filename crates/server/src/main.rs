@@ -1,5 +1,6 @@
 //! Ringback: the program. The only crate that knows all the others, and their command line.
 
+mod almanac;
 mod clock;
 mod commands;
 mod config;

@@ -11,7 +11,7 @@ use ringback_callbacks::wire_time;
 use ringback_channels::sip::{SipChannel, SipChannelConfig};
 use ringback_channels::smtp::SmtpChannel;
 use ringback_channels::{Channel, Channels};
-use ringback_dispatch::{Dispatcher, Settings};
+use ringback_dispatch::{Dispatcher, Settings, resolve_windows};
 use ringback_sip::SipEngine;
 use ringback_store::{OpenOptions, Store, StoreError};
 use std::fs::{DirBuilder, File, OpenOptions as FileOptions, TryLockError};
@@ -83,14 +83,26 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let lock = prepare_data(&config)?;
     // An address left by a run that was killed would mislead whoever waits for this one.
     drop(std::fs::remove_file(config.server.listen_file()));
-    let store = ringback_store::open(
-        &config.server.store_url(),
-        OpenOptions::default(),
-        chance.clone(),
-    )
-    .await
-    .map_err(StartError::Store)?;
+    let almanac = Arc::new(config.almanac.clone());
+    let options = OpenOptions {
+        almanac: almanac.clone(),
+        ..OpenOptions::default()
+    };
+    let store = ringback_store::open(&config.server.store_url(), options, chance.clone())
+        .await
+        .map_err(StartError::Store)?;
     seed(&config, store.as_ref(), clock.as_ref()).await?;
+    // Before anything is dialled: the hour that was agreed may be another instant now.
+    let moved = resolve_windows(store.as_ref(), &config.server.tenant, clock.now())
+        .await
+        .map_err(StartError::Store)?;
+    if moved > 0 {
+        tracing::warn!(
+            callbacks = moved,
+            tzdb = almanac.edition(),
+            "new rules of local time moved windows"
+        );
+    }
     refuse_open_door(&config, store.as_ref(), clock.as_ref()).await?;
     // The port is taken before anything is dialled: a server that cannot be reached should not call people.
     let listener = bind(config.server.listen).await?;
@@ -108,7 +120,9 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         chance.clone(),
         config.api.clone(),
     );
-    let state = state.with_route_health(route_health(&channels));
+    let state = state
+        .with_route_health(route_health(&channels))
+        .with_almanac(almanac);
     let stopping = state.stopping.clone();
     let observer = Arc::new(Measures::new(&state.metrics));
 
@@ -188,6 +202,7 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     make_private_dir(&config.server.data)?;
     let options = OpenOptions {
         readers: 1,
+        almanac: Arc::new(config.almanac.clone()),
         ..OpenOptions::default()
     };
     ringback_store::open(&config.server.store_url(), options, Arc::new(SystemChance))

@@ -60,6 +60,7 @@ pub(crate) fn deciding_queue<'a>(
         | Command::Dispose { .. }
         | Command::Cancel { .. }
         | Command::Reschedule { .. }
+        | Command::ResolveAgain
         | Command::Snooze { .. }
         | Command::TransferToAgent { .. }
         | Command::Change(_)

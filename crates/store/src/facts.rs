@@ -7,6 +7,7 @@ use ringback_callbacks::ids::{QueueId, TenantId};
 use ringback_callbacks::queue::{
     Delivery, EmailRules, LegOrder, Queue, QueueRules, QueueView, Routes,
 };
+use ringback_scheduling::Almanac;
 use ringback_scheduling::duration::Span;
 use ringback_scheduling::hours::HoursConfig;
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ pub(crate) struct Gathered {
     pub queue: Arc<QueueView>,
     pub customer: Customer,
     pub number: NumberFacts,
+    pub almanac: Arc<Almanac>,
     pub jitter: f64,
 }
 
@@ -34,6 +36,7 @@ impl Gathered {
             queue: &self.queue,
             customer: &self.customer,
             number: &self.number,
+            almanac: &self.almanac,
             jitter: self.jitter,
         }
     }
@@ -41,8 +44,9 @@ impl Gathered {
 
 /// Queues with their hours parsed. An entry is good only for the very text it was made from, so a
 /// change that was rolled back can never leave a wrong one behind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct QueueViews {
+    almanac: Arc<Almanac>,
     known: Mutex<HashMap<(TenantId, QueueId), Known>>,
 }
 
@@ -56,6 +60,18 @@ struct Known {
 const VIEWS_KEPT: usize = 4096;
 
 impl QueueViews {
+    pub fn new(almanac: Arc<Almanac>) -> Self {
+        QueueViews {
+            almanac,
+            known: Mutex::default(),
+        }
+    }
+
+    /// What the views were made with.
+    pub fn almanac(&self) -> Arc<Almanac> {
+        Arc::clone(&self.almanac)
+    }
+
     /// The view of a stored queue. A document that cannot be read gives a queue without hours, for
     /// which the guards allow nothing.
     pub fn view(
@@ -73,7 +89,7 @@ impl QueueViews {
             return Arc::clone(&entry.view);
         }
         let view = match serde_json::from_str::<Queue>(doc) {
-            Ok(queue) => QueueView::new(queue),
+            Ok(queue) => QueueView::new(queue, &self.almanac),
             Err(error) => {
                 tracing::error!(queue.id = %id, line = error.line(), column = error.column(), "queue cannot be read");
                 unreadable(tenant, id, switches)

@@ -9,9 +9,11 @@ use ringback_callbacks::ids::{AgentId, CustomerId, InteractionId, NodeId, QueueI
 use ringback_callbacks::interaction::{BodyKind, EntityType, Interaction};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::request::NewCallback;
+use ringback_scheduling::Almanac;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -28,6 +30,8 @@ pub struct OpenOptions {
     pub group: usize,
     /// How long an idempotent answer is kept.
     pub idempotency_kept: Duration,
+    /// The rules of local time and the lists of holidays in use.
+    pub almanac: Arc<Almanac>,
     /// Where temporary files may go; `None`: the system's own place.
     pub temp: Option<PathBuf>,
 }
@@ -39,6 +43,7 @@ impl Default for OpenOptions {
             write_queue: 4096,
             group: 256,
             idempotency_kept: Duration::from_secs(48 * 3600),
+            almanac: Arc::default(),
             temp: None,
         }
     }

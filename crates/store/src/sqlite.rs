@@ -91,7 +91,7 @@ pub(crate) async fn open(
     let told = signals.clone();
     let house = Arc::new(House {
         chance,
-        views: QueueViews::default(),
+        views: QueueViews::new(Arc::clone(&options.almanac)),
         options: options.clone(),
     });
     // Opening reads the log of the last run and may migrate: not work for a thread that serves others.

@@ -215,6 +215,14 @@ async fn rules_that_cannot_be_read_hold() {
         panic!("on the timer")
     };
     assert_eq!(format!("{reason:?}"), "Held(RulesUnreadable)");
+    // A list of holidays that this node was not given: nobody knows when it is closed.
+    let mut gone = rules(json!({}));
+    gone.hours.opening_hours = "24/7; PH off".to_owned();
+    gone.hours.holidays.lists = vec!["gone".to_owned()];
+    town.queue("billing", gone).await;
+    assert!(town.claim("one", later(300)).await.callbacks.is_empty());
+    let held = town.get(&booked).await.held.unwrap();
+    assert_eq!(held.guard.name(), "rules_unreadable");
     edit_again(&town, "UPDATE queues SET doc = '{}'");
     assert!(town.claim("one", later(600)).await.callbacks.is_empty());
     assert!(

@@ -55,7 +55,7 @@ pub async fn put_queue(
 ) -> Result<Response, Problem> {
     let rules: QueueRules = typed(&body.object)?;
     let now = state.clock.now();
-    rules.check(now)?;
+    rules.check(&state.almanac, now)?;
     for _ in 0..4 {
         let current = state.store.queue(&caller.tenant, &id).await?;
         check_existence(conditions, current.as_ref().map(|queue| queue.revision))?;

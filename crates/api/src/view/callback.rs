@@ -6,6 +6,7 @@ use crate::ApiSettings;
 use ringback_callbacks::callback::{Callback, ContactStep, HeldBack};
 use ringback_callbacks::ids::AgentId;
 use ringback_callbacks::state::State;
+use ringback_callbacks::window::LocalWindow;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -27,6 +28,10 @@ pub struct CallbackView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     pub end_time: Option<String>,
+    /// The window as it was said, where that was in local time. Set by the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub local_window: Option<LocalWindowView>,
     /// Where to reach the customer, in canonical form: E.164, `sip:…`, or an e-mail address.
     pub customer_number: String,
     /// Attempts made so far that counted. Set by the server.
@@ -342,6 +347,35 @@ pub struct ValidationView {
     pub category_id: Option<String>,
 }
 
+/// Wall times kept as they were said; `start_time` and `end_time` are the instants they mean.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = LocalWindow)]
+pub struct LocalWindowView {
+    /// What the clock on the wall reads at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "2026-03-09T09:00:00")]
+    pub start: Option<String>,
+    /// What it reads at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub end: Option<String>,
+    /// IANA zone of that clock.
+    pub time_zone: String,
+    /// Edition of the rules of local time by which the instants were found.
+    pub tzdb: String,
+}
+
+impl LocalWindowView {
+    fn new(local: &LocalWindow) -> Self {
+        LocalWindowView {
+            start: local.start.map(|wall| wall.to_string()),
+            end: local.end.map(|wall| wall.to_string()),
+            time_zone: local.zone.clone(),
+            tzdb: local.edition.clone(),
+        }
+    }
+}
+
 impl CallbackView {
     pub fn new(callback: &Callback, settings: &ApiSettings) -> Self {
         let interaction = &callback.interaction;
@@ -358,6 +392,7 @@ impl CallbackView {
             desired_response_type: first.map_or("", |step| step.response_type.as_str()),
             start_time: date(callback.window.start),
             end_time: callback.window.end.map(date),
+            local_window: callback.local.as_ref().map(LocalWindowView::new),
             customer_number: first
                 .map_or_else(String::new, |step| step.contact.expose().to_owned()),
             attempts: callback.attempts,

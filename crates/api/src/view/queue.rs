@@ -157,7 +157,7 @@ documented! {
         pub exceptions: Vec<ExceptionBody>,
     }
 
-    /// Where public holidays come from; both sources add up.
+    /// Where public holidays come from; all sources add up.
     #[schema(as = Holidays)]
     pub struct HolidaysBody {
         /// The built-in holidays of a country, e.g. `FR`.
@@ -169,6 +169,9 @@ documented! {
         /// Holidays of one's own, e.g. `2026-12-24`.
         #[schema(required = false)]
         pub dates: Vec<String>,
+        /// Names of lists of holidays that the operator keeps in files (`[holidays]` in the configuration).
+        #[schema(required = false)]
+        pub lists: Vec<String>,
     }
 
     /// Days on which the rules do not hold. Two that name the same day must say the same hours.
@@ -351,7 +354,7 @@ mod tests {
         let rules: QueueRules = serde_json::from_value(json!({
             "name": "all", "caller_id": "+33123456789",
             "hours": { "opening_hours": "24/7", "time_zone": "Europe/Paris",
-                       "holidays": { "country": "FR", "region": "IDF", "dates": ["2026-12-24"] },
+                       "holidays": { "country": "FR", "region": "IDF", "dates": ["2026-12-24"], "lists": ["company"] },
                        "exceptions": [{ "date": "2026-12-24", "until": "2026-12-26", "opening_hours": "10:00-14:00", "note": "Eve" }] },
             "delivery": { "kind": "dn", "dn": "7000", "location": "pbx", "max_concurrent": 2 },
             "dial": { "default_region": "FR" },

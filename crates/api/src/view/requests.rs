@@ -51,11 +51,12 @@ documented! {
         /// Telephone number, SIP address or e-mail address, as the response type wants it.
         #[schema(example = "+14155550123")]
         pub customer_number: String,
-        /// Earliest moment, RFC 3339; now if absent.
-        #[schema(nullable, format = DateTime)]
+        /// Earliest moment; now if absent. RFC 3339, or a local time without offset (`2026-03-09T09:00`) on the clock
+        /// of `time_zone`: that is kept as it was said, so that new rules of local time never move the hour.
+        #[schema(nullable)]
         pub start_time: Option<String>,
-        /// Last moment, RFC 3339; by the queue's rules if absent.
-        #[schema(nullable, format = DateTime)]
+        /// Last moment, like `start_time`; by the queue's rules if absent.
+        #[schema(nullable)]
         pub end_time: Option<String>,
         /// After this many failed tries at `customer_number` the next contact is taken up.
         #[schema(nullable, minimum = 1, maximum = 100)]
@@ -233,12 +234,14 @@ documented! {
 
     /// A new window.
     pub struct RescheduleRequest {
-        /// Earliest moment, RFC 3339.
-        #[schema(format = DateTime)]
+        /// Earliest moment: RFC 3339, or a local time without offset on the clock of `time_zone`.
         pub start_time: String,
-        /// Last moment; by the queue's rules if absent.
-        #[schema(nullable, format = DateTime)]
+        /// Last moment, like `start_time`; by the queue's rules if absent.
+        #[schema(nullable)]
         pub end_time: Option<String>,
+        /// IANA zone of local times.
+        #[schema(nullable, example = "America/Los_Angeles")]
+        pub time_zone: Option<String>,
     }
 
     /// How long to put it off; one of the two.

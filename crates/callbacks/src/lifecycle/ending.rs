@@ -12,6 +12,7 @@ use crate::outcome::{CallResult, Verdict};
 use crate::problem::Problems;
 use crate::request::Changes;
 use crate::state::{Canceller, DueReason, State, Target};
+use crate::window::LocalWindow;
 use crate::wire_time::{self, plus};
 use jiff::Timestamp;
 use serde_json::json;
@@ -60,6 +61,7 @@ impl Work<'_> {
         &mut self,
         start: Timestamp,
         end: Option<Timestamp>,
+        local: Option<LocalWindow>,
     ) -> Result<(), Refusal> {
         self.must_wait()?;
         if end.is_some_and(|end| end <= start.max(self.now)) {
@@ -78,11 +80,14 @@ impl Work<'_> {
             self.facts.queue.rules().default_window.as_duration(),
         );
         self.after.window.end = Some(wire_time::truncate(end.unwrap_or(default)));
+        self.after.local = local;
+        self.resolve_local()?;
         self.place_again(DueReason::Booked)?;
         let after = (self.after.window.start, self.after.window.end);
         self.say(
             EventKind::Rescheduled,
-            json!({ "before": window(before.0, before.1), "after": window(after.0, after.1) }),
+            json!({ "before": window(before.0, before.1), "after": window(after.0, after.1),
+                    "local": self.said() }),
         );
         self.say_moved(told, MoveReason::Rescheduled);
         Ok(())
@@ -305,7 +310,7 @@ impl Work<'_> {
     }
 
     /// Only a callback that waits can be moved.
-    fn must_wait(&self) -> Result<(), Refusal> {
+    pub(super) fn must_wait(&self) -> Result<(), Refusal> {
         match &self.before.state {
             State::Received
             | State::Scheduled { .. }
@@ -334,7 +339,7 @@ impl Work<'_> {
         let from = self.after.window.start.max(self.now);
         let (due, moved_by) =
             guard::first_allowed(&self.after, self.facts, from, self.after.window.end)
-                .map_err(Refusal::Guarded)?;
+                .map_err(|guard| self.no_moment(guard, from))?;
         self.after.state = State::Scheduled {
             due: wire_time::truncate(due),
             reason: moved_by.map_or(reason, DueReason::Held),
@@ -466,10 +471,12 @@ fn apply(callback: &mut Callback, changes: Changes) {
     }
     if let Some(start) = start {
         callback.window.start = start;
+        said_as_instant(&mut callback.local, |local| local.start = None);
     }
     if let Some(end) = end {
         callback.window.end = end;
         callback.window.end_given = end.is_some();
+        said_as_instant(&mut callback.local, |local| local.end = None);
     }
     set(&mut callback.time_zone, time_zone);
     set(&mut callback.any_hour, any_hour);
@@ -490,6 +497,16 @@ fn apply(callback: &mut Callback, changes: Changes) {
     set(&mut interaction.allow_children, allow_children);
     set(&mut interaction.subject, subject);
     set(&mut interaction.udata, udata);
+}
+
+/// What is given as an instant is not local time any more.
+fn said_as_instant(local: &mut Option<LocalWindow>, forget: impl FnOnce(&mut LocalWindow)) {
+    if let Some(kept) = local {
+        forget(kept);
+        if kept.start.is_none() && kept.end.is_none() {
+            *local = None;
+        }
+    }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {

@@ -80,6 +80,7 @@ pub fn accept(
         },
         queue: new.queue,
         window: new.window,
+        local: new.local,
         contacts: new.contacts,
         current: 0,
         time_zone: new.time_zone,
@@ -110,6 +111,7 @@ pub fn accept(
         last_hash: String::new(),
     };
     let mut work = Work::new(&callback, actor, facts, now);
+    work.resolve_local()?;
     work.place_again(DueReason::Booked)?;
     if let Some(place) = new.place {
         work.take_place(&place);
@@ -121,8 +123,8 @@ pub fn accept(
         "queue": callback.queue.to_string(),
         "response_type": callback.response_type().as_str(),
         "contact": masked,
-        "start_time": wire_time::write(callback.window.start),
-        "end_time": callback.window.end.map(wire_time::write),
+        "start_time": wire_time::write(work.after.window.start),
+        "end_time": work.after.window.end.map(wire_time::write),
         "promise_from": wire_time::write(promise.from),
         "promise_to": wire_time::write(promise.to),
     });

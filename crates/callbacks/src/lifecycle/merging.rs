@@ -25,6 +25,7 @@ impl Work<'_> {
         if let Some(wider) = wider {
             let earlier = wider.start < self.after.window.start;
             self.after.window = wider;
+            self.widen_local(new.local.clone());
             // An hour the customer asks for lifts their night only together with the hour itself.
             self.after.any_hour |= new.any_hour;
             fields.push("window");

@@ -7,6 +7,7 @@ use crate::ids::InteractionId;
 use crate::interaction::BodyKind;
 use crate::problem::Problems;
 use crate::queue::QueueRules;
+use crate::window::Said;
 use crate::wire_time;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -175,6 +176,28 @@ impl<'a> Fields<'a> {
             wire_time::read(text)
                 .ok_or("must be an RFC 3339 date and time with zone, e.g. 2026-03-09T14:05:00.000Z")
         })
+    }
+
+    /// An instant, or a wall time where the request says in which zone.
+    pub fn moment(&mut self, name: &str, time_zone: Option<&str>) -> Option<Said> {
+        let said = self.parsed(name, |text| {
+            Said::read(text).ok_or(
+                "must be an RFC 3339 date and time, e.g. 2026-03-09T14:05:00.000Z, or a local one without \
+                 offset beside time_zone, e.g. 2026-03-09T14:05",
+            )
+        })?;
+        if matches!(said, Said::Wall(_)) && time_zone.is_none() {
+            // A zone that was given and is wrong has its own problem.
+            if !self.has("time_zone") {
+                self.problem(
+                    name,
+                    "time_zone",
+                    "is a local time: say its time_zone, or add an offset",
+                );
+            }
+            return None;
+        }
+        Some(said)
     }
 
     pub fn patch_time(&mut self, name: &str, may_clear: bool) -> Option<Option<Timestamp>> {

@@ -10,6 +10,7 @@ use ringback_callbacks::ids::*;
 use ringback_callbacks::lifecycle::{self, Command, Refusal, Step};
 use ringback_callbacks::queue::{Queue, QueueRules, QueueView};
 use ringback_callbacks::request::{self, NewCallback};
+use ringback_scheduling::Almanac;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use uuid::Uuid;
@@ -47,16 +48,19 @@ fn merge(into: &mut Value, from: Value) {
 }
 
 pub fn queue(rules: QueueRules) -> QueueView {
-    QueueView::new(Queue {
-        tenant: TenantId::default(),
-        id: QueueId::parse("billing").unwrap(),
-        rules,
-        intake_paused: false,
-        dialling_paused: false,
-        removed: false,
-        created_at: monday(),
-        revision: 1,
-    })
+    QueueView::new(
+        Queue {
+            tenant: TenantId::default(),
+            id: QueueId::parse("billing").unwrap(),
+            rules,
+            intake_paused: false,
+            dialling_paused: false,
+            removed: false,
+            created_at: monday(),
+            revision: 1,
+        },
+        &Almanac::default(),
+    )
 }
 
 pub fn customer() -> Customer {
@@ -103,6 +107,8 @@ pub struct World {
     pub queue: QueueView,
     pub customer: Customer,
     pub number: NumberFacts,
+    /// Changed by tests in which the rules of local time change.
+    pub almanac: Almanac,
     pub now: Timestamp,
     pub callback: Callback,
     pub steps: Vec<Step>,
@@ -118,6 +124,15 @@ impl World {
         body_change: Value,
         now: Timestamp,
     ) -> Result<World, Refusal> {
+        World::try_book_by(Almanac::default(), rule_change, body_change, now)
+    }
+
+    pub fn try_book_by(
+        almanac: Almanac,
+        rule_change: Value,
+        body_change: Value,
+        now: Timestamp,
+    ) -> Result<World, Refusal> {
         let queue = queue(rules(rule_change));
         let customer = customer();
         let number = NumberFacts::default();
@@ -127,6 +142,7 @@ impl World {
                 queue: &queue,
                 customer: &customer,
                 number: &number,
+                almanac: &almanac,
                 jitter: 0.0,
             };
             lifecycle::accept(
@@ -144,6 +160,7 @@ impl World {
             queue,
             customer,
             number,
+            almanac,
             now,
             callback,
             steps: vec![accepted.step],
@@ -155,6 +172,7 @@ impl World {
             queue: &self.queue,
             customer: &self.customer,
             number: &self.number,
+            almanac: &self.almanac,
             jitter: 0.0,
         };
         let step = lifecycle::step(&self.callback, command, &Actor::System, &facts, self.now)?;

@@ -74,7 +74,10 @@ impl Day {
         let raw = Troubled::prompt(sqlite);
         for queue in &plan.queues {
             let queue = queue.queue(plan.begins);
-            queue.rules.check(plan.begins).expect("good rules");
+            queue
+                .rules
+                .check(&Default::default(), plan.begins)
+                .expect("good rules");
             raw.put_queue(queue, None).await.expect("a queue");
         }
         for agent in &plan.agents {

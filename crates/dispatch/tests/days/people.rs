@@ -184,7 +184,11 @@ impl People {
                 let end = dice
                     .per_mille(500)
                     .then(|| plus(start, dice.seconds(60, 4 * 3600)));
-                Command::Reschedule { start, end }
+                Command::Reschedule {
+                    start,
+                    end,
+                    local: None,
+                }
             }
             5..=6 => Command::Snooze {
                 until: plus(now, dice.seconds(1, 2 * 3600)),

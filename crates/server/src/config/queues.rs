@@ -7,6 +7,7 @@ use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::ids::{QueueId, TenantId};
 use ringback_callbacks::queue::{Delivery, Queue, QueueRules};
 use ringback_channels::sip::DIRECT;
+use ringback_scheduling::Almanac;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use toml::Spanned;
@@ -51,6 +52,7 @@ pub fn check(
     document: &mut Document<'_>,
     queues: &[Part<'_, SeedQueue>],
     routes: &[Part<'_, Route>],
+    almanac: &Almanac,
     now: Timestamp,
 ) {
     let mut seen = BTreeSet::new();
@@ -64,7 +66,7 @@ pub fn check(
                 "is given twice".to_owned(),
             );
         }
-        if let Err(problems) = rules.check(now) {
+        if let Err(problems) = rules.check(almanac, now) {
             for problem in problems.0 {
                 document.complain(
                     part.place_of(&problem.field),

@@ -42,7 +42,7 @@ everything wrong is told at once with file, line and key. `ringback serve --chec
 
 **Lengths of time** are written `90s`, `5m`, `1h30m` or `2d`. **Paths** are meant from where the file is.
 
-**Environment.** A single key of the sections `server`, `http`, `api`, `log`, `dispatch` and `sip` may be set by a
+**Environment.** A single key of the sections `server`, `http`, `api`, `log`, `dispatch`, `sip` and `holidays` may be set by a
 variable: `RINGBACK_SERVER__LISTEN=0.0.0.0:8070` is `listen` in `[server]`, `RINGBACK_SIP__REGISTRAR__REALM` is `realm`
 in `[sip.registrar]`. Values are read as TOML if that suits the key, else as plain text. The variable wins over the
 file; one that names no key is refused.
@@ -145,6 +145,12 @@ fn page() -> String {
         &table(&relay),
     );
 
+    page.push_str(
+        "\n## `[holidays]`\n\nLists of holidays that you keep in files, each under the name by which queues refer to it \
+         (`lists` in `[queues.hours.holidays]`): `company = \"company-holidays.txt\"`. A file has a line per day, like \
+         `2026-12-24 Christmas Eve`; empty lines and lines that begin with `#` are passed over. The files are read at the \
+         start, and one that cannot be read, or has a line that is no date, stops it.\n",
+    );
     let rules: QueueRules =
         toml::from_str("name = 'n'\nhours = { opening_hours = '24/7', time_zone = 'UTC' }")
             .unwrap();

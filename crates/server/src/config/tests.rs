@@ -277,3 +277,45 @@ fn secrets_are_read_from_files_and_never_printed() {
         "{error}"
     );
 }
+
+#[test]
+fn a_list_of_holidays_that_cannot_be_read_stops_the_start_with_file_line_and_reason() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("ringback.toml");
+    let list = place.path().join("company.txt");
+    let queue = QUEUE.replace(
+        "hours = { opening_hours = \"24/7\", time_zone = \"UTC\" }",
+        "hours = { opening_hours = \"24/7; PH off\", time_zone = \"UTC\", holidays = { lists = [\"company\"] } }",
+    );
+    let text = format!("[holidays]\ncompany = \"company.txt\"\n\n{queue}");
+    let read =
+        |text: &str| Config::parse(&file, text, &[], now()).map_err(|error| error.to_string());
+
+    let absent = read(&text).unwrap_err();
+    assert!(absent.contains("line 2: `holidays.company`"), "{absent}");
+    assert!(absent.contains("company.txt cannot be read: "), "{absent}");
+    assert_eq!(absent.lines().count(), 1, "{absent}");
+
+    std::fs::write(&list, "# ours\n2026-12-24 Eve\n24.12.2027 Eve\n").unwrap();
+    let wrong = read(&text).unwrap_err();
+    assert!(
+        wrong.contains("company.txt line 3: \"24.12.2027\" is not a date"),
+        "{wrong}"
+    );
+
+    std::fs::write(&list, "2026-12-24 Eve\n").unwrap();
+    let config = read(&text).unwrap();
+    let rules = &config.queues[0].rules;
+    let hours = ringback_scheduling::Hours::parse_with(&rules.hours, &config.almanac).unwrap();
+    assert!(!hours.is_open("2026-12-24T12:00:00Z".parse().unwrap()));
+
+    // A queue that names a list which is not there.
+    let unknown = read(&queue).unwrap_err();
+    assert!(
+        unknown.contains("hours.holidays.lists[0]")
+            && unknown.contains("no list of holidays \"company\""),
+        "{unknown}"
+    );
+    let name = read("[holidays]\n\"Our Days\" = \"company.txt\"\n").unwrap_err();
+    assert!(name.contains("its name must have 1 to 64"), "{name}");
+}

@@ -109,6 +109,7 @@ pub(super) fn accept(
         queue,
         customer: asked_for,
         number,
+        almanac: house.views.almanac(),
         jitter: house.chance.unit(),
     };
     let replaces = new.replaces;

@@ -41,6 +41,7 @@ pub(super) fn facts(
         queue,
         customer,
         number,
+        almanac: views.almanac(),
         jitter,
     })
 }

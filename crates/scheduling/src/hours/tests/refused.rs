@@ -260,6 +260,26 @@ fn exceptions_that_disagree_are_both_named() {
 }
 
 #[test]
+fn a_list_of_holidays_closes_its_days_and_must_be_known() {
+    let list = crate::HolidayList::parse(b"2026-03-10 Founder's day").unwrap();
+    let almanac = Almanac::default().with_list("company", list);
+    let mut config = config("Mo-Fr 09:00-17:00; PH off", "Europe/Paris");
+    config.holidays.lists = vec!["company".into()];
+    let hours = Hours::parse_with(&config, &almanac).unwrap();
+    assert!(!hours.is_open(wall("2026-03-10T12:00[Europe/Paris]")));
+    assert!(hours.is_open(wall("2026-03-11T12:00[Europe/Paris]")));
+
+    let error = Hours::parse(&config).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "holidays.lists[0]: no list of holidays \"company\" was read at the start ([holidays]); there is none"
+    );
+    config.holidays.lists = vec!["compny".into()];
+    let error = Hours::parse_with(&config, &almanac).unwrap_err();
+    assert!(error.to_string().ends_with("there are company"), "{error}");
+}
+
+#[test]
 fn hours_that_never_open_are_refused_when_they_are_written() {
     let now = at("2026-03-01T00:00:00Z");
     let paris = "Europe/Paris";
@@ -275,7 +295,8 @@ fn hours_that_never_open_are_refused_when_they_are_written() {
     ] {
         let config = config(text, paris);
         assert!(Hours::parse(&config).is_ok(), "{text}");
-        let fault = Hours::new(&config, now).map_err(|error| error.fault().clone());
+        let fault =
+            Hours::new(&config, &Almanac::default(), now).map_err(|error| error.fault().clone());
         let expected = if taken {
             None
         } else {
@@ -289,7 +310,7 @@ fn hours_that_never_open_are_refused_when_they_are_written() {
         until: Some(date(2026, 6, 3)),
         ..closed_on(date(2026, 6, 1))
     }];
-    let error = Hours::new(&shut, now).unwrap_err();
+    let error = Hours::new(&shut, &Almanac::default(), now).unwrap_err();
     assert_eq!(
         (error.field(), error.fault()),
         ("opening_hours", &HoursFault::NeverOpen)

@@ -116,6 +116,12 @@ fn sentence_on(day: Option<&str>, kind: EventKind, detail: &Value) -> String {
             said => format!("{} closes it: {said}", agent()),
         },
         EventKind::ReplyWritten => format!("{} has written the answer", agent()),
+        EventKind::WindowMoved => {
+            format!(
+                "new rules of local time: now {}",
+                moment(day, detail["after"]["from"].as_str().unwrap_or(""))
+            )
+        }
         EventKind::Rescheduled => {
             format!(
                 "moved to {}",
@@ -171,6 +177,7 @@ pub fn awaited(kind: EventKind) -> &'static str {
         | EventKind::Held
         | EventKind::RetryScheduled
         | EventKind::Snoozed
+        | EventKind::WindowMoved
         | EventKind::Rescheduled => "waiting for its time",
         EventKind::Queued
         | EventKind::OfferDeclined
@@ -238,6 +245,7 @@ pub fn is_end(kind: EventKind) -> bool {
         | EventKind::Disposed
         | EventKind::ReplyWritten
         | EventKind::Rescheduled
+        | EventKind::WindowMoved
         | EventKind::Snoozed
         | EventKind::Transferred
         | EventKind::Merged

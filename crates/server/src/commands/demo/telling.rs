@@ -165,6 +165,7 @@ impl Teller {
             | EventKind::Disposed
             | EventKind::ReplyWritten
             | EventKind::Rescheduled
+            | EventKind::WindowMoved
             | EventKind::Snoozed
             | EventKind::Transferred
             | EventKind::Merged

@@ -1,0 +1,54 @@
+//! At the start: windows said in local time are resolved again, by the rules of local time of now.
+
+use jiff::Timestamp;
+use ringback_callbacks::ids::TenantId;
+use ringback_callbacks::lifecycle::{Command, Refusal};
+use ringback_store::{ApplyOrder, CallbackQuery, Store, StoreError};
+
+/// Callbacks read at a time.
+const PAGE: usize = 200;
+/// `status` 0 NEW and 1 PENDING: those that wait.
+const WAITING: [i32; 2] = [0, 1];
+
+/// Moves the instants of all waiting callbacks whose wall time means another instant by the rules the
+/// store was opened with. Returns how many moved. Run before anything is dialled.
+pub async fn resolve_windows(
+    store: &dyn Store,
+    tenant: &TenantId,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut moved = 0;
+    let mut after = None;
+    loop {
+        let page = store
+            .callbacks(CallbackQuery {
+                tenant: tenant.clone(),
+                status: WAITING.to_vec(),
+                after,
+                limit: PAGE,
+                ..CallbackQuery::default()
+            })
+            .await?;
+        for callback in page
+            .items
+            .iter()
+            .filter(|callback| callback.local.is_some())
+        {
+            let id = callback.interaction.id;
+            let order = ApplyOrder::system(tenant.clone(), id, Command::ResolveAgain, now);
+            match store.apply(order).await {
+                Ok(applied) => {
+                    let revision = applied.callback().map(|after| after.revision);
+                    moved += usize::from(revision.is_some_and(|it| it != callback.revision));
+                }
+                // Somebody has taken it up meanwhile: it is under way, and left alone.
+                Err(StoreError::Refused(Refusal::NotNow { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(moved),
+        }
+    }
+}
