@@ -1,5 +1,6 @@
 //! Every refusal, in one form: RFC 9457 problem details with a stable type and, per field, what is wrong.
 
+use crate::view::SlotView;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use ringback_callbacks::guard::Guard;
 use ringback_callbacks::lifecycle::Refusal;
 use ringback_callbacks::problem::{FieldProblem, Problems};
 use ringback_callbacks::wire_time;
+use ringback_scheduling::slots::NoPlace;
 use ringback_store::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -63,6 +65,8 @@ codes! {
         "Read the callback again: it has moved on. `detail` names its state.";
     OfferGone => "offer_gone", CONFLICT, "The offer is not open any more",
         "It timed out, was answered, or belongs to another agent. Wait for the next offer.";
+    SlotUnavailable => "slot_unavailable", CONFLICT, "No slot can be had at this time",
+        "`errors` says why (full, notice, horizon, per_day, per_customer, not_permitted, no_slot). `alternatives` lists the nearest free slots: book one of those, or hold it first.";
     Guarded => "guarded", CONFLICT, "A guard forbids this callback",
         "`guard` names the rule (closed, do-not-call, …). Choose another time or contact, or change the rule.";
     Duplicate => "duplicate", CONFLICT, "The number has an open callback in this queue",
@@ -104,6 +108,8 @@ pub struct Problem {
     pub callback: Option<String>,
     /// The first moment at which it would be allowed.
     pub next: Option<Timestamp>,
+    /// Free slots that could be had instead.
+    pub alternatives: Vec<SlotView>,
     pub retry_after: Option<u64>,
     /// The challenge of a 401 or 403.
     pub challenge: Option<String>,
@@ -118,6 +124,7 @@ impl Problem {
             guard: None,
             callback: None,
             next: None,
+            alternatives: Vec::new(),
             retry_after: None,
             challenge: None,
         }
@@ -135,6 +142,14 @@ impl Problem {
         Problem {
             errors: problems.0,
             ..Problem::new(Code::InvalidRequest, detail)
+        }
+    }
+
+    fn no_place(why: NoPlace, alternatives: Vec<SlotView>) -> Self {
+        Problem {
+            errors: Problems::one("start_time", why.name(), why.sentence()).0,
+            alternatives,
+            ..Problem::new(Code::SlotUnavailable, why.sentence())
         }
     }
 
@@ -206,6 +221,7 @@ impl Problem {
             guard: self.guard.map(Guard::name),
             callback: self.callback.as_deref(),
             next: self.next.map(wire_time::write),
+            alternatives: &self.alternatives,
         };
         serde_json::to_string(&view)
             .unwrap_or_else(|_| r#"{"type":"/problems/internal","status":500}"#.to_owned())
@@ -280,6 +296,8 @@ impl From<Refusal> for Problem {
                 Code::Duplicate,
                 "There is an open callback for this number in the queue already.",
             ),
+            // The store answers with the slots that are free instead; see below.
+            Refusal::NoPlace(unplaced) => Problem::no_place(unplaced.why, Vec::new()),
             Refusal::IntakePaused => {
                 Problem::new(Code::IntakePaused, "The queue takes no requests just now.")
             }
@@ -311,6 +329,11 @@ impl From<StoreError> for Problem {
                 }
                 problem
             }
+            StoreError::NoPlace {
+                why,
+                alternatives,
+                zone,
+            } => Problem::no_place(why, SlotView::list(&alternatives, &zone)),
             StoreError::Busy => Problem::new(
                 Code::Overloaded,
                 "Too much is waiting to be written. Nothing was done.",
@@ -385,6 +408,10 @@ pub struct ProblemView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     pub next: Option<String>,
+    /// With `slot_unavailable`: the nearest free slots, in order of time.
+    #[serde(skip_serializing_if = "<[SlotView]>::is_empty")]
+    #[schema(required = false, value_type = Vec<SlotView>)]
+    pub alternatives: &'a [SlotView],
 }
 
 /// One broken rule.

@@ -1,9 +1,11 @@
 //! `/v1/queues`: what callbacks wait in.
 
 pub mod get;
+pub mod holds;
 pub mod list;
 pub mod put;
 pub mod remove;
+pub mod slots;
 pub mod switch;
 
 use crate::ApiState;

@@ -66,6 +66,9 @@ fn brisk() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(queues::switch::pause_queue))
         .routes(routes!(queues::switch::resume_queue))
+        .routes(routes!(queues::slots::list_slots))
+        .routes(routes!(queues::holds::hold_slot))
+        .routes(routes!(queues::holds::release_hold))
         .routes(routes!(agents::list::list_agents))
         .routes(routes!(
             agents::get::get_agent,

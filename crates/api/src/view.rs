@@ -8,6 +8,7 @@ mod event;
 mod interaction;
 mod queue;
 mod requests;
+mod slot;
 mod why;
 
 pub use agent::{AgentBody, AgentView, OfferView};
@@ -18,6 +19,7 @@ pub use event::EventView;
 pub use interaction::{AnyView, InteractionView, revision_of};
 pub use queue::{QueueCounts, QueueRulesBody, QueueView};
 pub use requests::*;
+pub use slot::{HoldView, SlotListView, SlotTimeView, SlotView};
 pub use why::{WhyView, why};
 
 use jiff::Timestamp;

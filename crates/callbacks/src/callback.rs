@@ -36,6 +36,9 @@ pub struct Callback {
     /// The window told since, if the promise was moved: the one the customer goes by now.
     #[serde(default)]
     pub told: Option<Told>,
+    /// The slot of the queue in which it has a place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SlotTime>,
     pub callback_type: Option<i32>,
     pub state: State,
     /// The number of the last claim; every new claim gets the next.
@@ -153,6 +156,15 @@ pub struct Window {
     /// Whether the customer named the end; else it is the queue's default.
     #[serde(default)]
     pub end_given: bool,
+}
+
+/// The bounds of a slot in which a place is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotTime {
+    #[serde(with = "stored")]
+    pub start: Timestamp,
+    #[serde(with = "stored")]
+    pub end: Timestamp,
 }
 
 /// One way of reaching the customer, and after how many failed tries to move on to the next.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ringback_scheduling::Almanac;
 use ringback_scheduling::permitted::permitted_at;
+use ringback_scheduling::slots::Taken;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -127,6 +128,17 @@ pub struct Facts<'a> {
     pub almanac: &'a Almanac,
     /// 0 ≤ jitter < 1, drawn by the caller: spreads retries out.
     pub jitter: f64,
+    /// What is taken of the queue's slots; read for those decisions that may take a place.
+    pub slots: Option<&'a SlotFacts>,
+}
+
+/// What is taken of a queue's slots around the time that somebody wants. The callback's own place, and
+/// that of the one it replaces, are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotFacts {
+    pub taken: Taken,
+    /// The slot begins here in which the request's own hold keeps a place; not among those taken.
+    pub held: Option<Timestamp>,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

@@ -38,6 +38,10 @@ uuid_id!(
     /// One callback put before one agent.
     OfferId
 );
+uuid_id!(
+    /// One place of a slot, kept while somebody fills in a form. Whoever knows it may use it.
+    HoldId
+);
 
 /// An id that is not of the right form. The text itself is not repeated: it may be anything.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

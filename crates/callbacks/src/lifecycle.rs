@@ -27,10 +27,12 @@ mod intake;
 mod local;
 mod merging;
 mod offers;
+mod places;
 mod promises;
 mod trying;
 
 pub use intake::{Accepted, accept};
+pub use places::{Unplaced, wanted};
 
 /// Everything that can be asked of a callback.
 #[derive(Clone, Debug)]
@@ -237,6 +239,9 @@ pub enum Refusal {
     /// The queue takes no requests just now.
     #[error("the queue takes no requests just now")]
     IntakePaused,
+    /// No slot can be had at the wanted time.
+    #[error("no place: {}", .0.why.name())]
+    NoPlace(Box<Unplaced>),
 }
 
 /// Carries out one command, or says why not. Pure: all it knows is in its arguments.

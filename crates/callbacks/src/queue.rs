@@ -10,6 +10,8 @@ use ringback_scheduling::duration::Span;
 use ringback_scheduling::hours::{Hours, HoursConfig};
 use ringback_scheduling::permitted::PermittedHours;
 use ringback_scheduling::retry::RetryTable;
+use ringback_scheduling::slots::{BookingRules, SlotPlan};
+use ringback_scheduling::staffing::CapacityRules;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -103,6 +105,12 @@ pub struct QueueRules {
     /// What concerns e-mail callbacks only.
     #[serde(default)]
     pub email: EmailRules,
+    /// How many callbacks the queue can carry; without it bookings have no limit and there are no slots.
+    #[serde(default)]
+    pub capacity: Option<CapacityRules>,
+    /// How slots are cut and sold; needs `capacity`.
+    #[serde(default)]
+    pub booking: Option<BookingRules>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -252,6 +260,8 @@ mod defaults {
 pub struct QueueView {
     pub queue: Queue,
     pub hours: Option<Arc<Hours>>,
+    /// `None` where bookings have no limit.
+    pub slots: Option<Arc<SlotPlan>>,
 }
 
 impl QueueView {
@@ -260,7 +270,23 @@ impl QueueView {
         let hours = Hours::parse_with(&queue.rules.hours, almanac)
             .ok()
             .map(Arc::new);
-        QueueView { queue, hours }
+        let rules = &queue.rules;
+        let (hours, slots) = match (hours, &rules.capacity) {
+            (Some(hours), Some(capacity)) => {
+                let booking = rules.booking.clone().unwrap_or_default();
+                match SlotPlan::parse(Arc::clone(&hours), capacity, &booking) {
+                    Ok(slots) => (Some(hours), Some(Arc::new(slots))),
+                    // What the queue can carry cannot be read: to book on would be to sell blindly.
+                    Err(_) => (None, None),
+                }
+            }
+            (hours, _) => (hours, None),
+        };
+        QueueView {
+            queue,
+            hours,
+            slots,
+        }
     }
 
     pub fn rules(&self) -> &QueueRules {
@@ -275,12 +301,13 @@ impl QueueRules {
         if self.name.trim().is_empty() || self.name.len() > 200 {
             problems.add("name", "length", "must have 1 to 200 characters");
         }
-        if let Err(error) = Hours::new(&self.hours, almanac, now) {
-            problems.add(
+        match Hours::new(&self.hours, almanac, now) {
+            Ok(hours) => self.check_slots(Arc::new(hours), now, &mut problems),
+            Err(error) => problems.add(
                 format!("hours.{}", error.field()),
                 "hours",
                 error.to_string(),
-            );
+            ),
         }
         if let Delivery::Dn {
             dn,
@@ -399,6 +426,26 @@ impl QueueRules {
             }
         }
         problems.into_result()
+    }
+
+    /// What the queue can carry, and how it is sold.
+    fn check_slots(&self, hours: Arc<Hours>, now: Timestamp, problems: &mut Problems) {
+        let Some(capacity) = &self.capacity else {
+            if self.booking.is_some() {
+                problems.add(
+                    "booking",
+                    "capacity",
+                    "needs capacity: without it there are no slots",
+                );
+            }
+            return;
+        };
+        let booking = self.booking.clone().unwrap_or_default();
+        if let Err(faults) = SlotPlan::new(hours, capacity, &booking, now) {
+            for fault in faults {
+                problems.add(fault.field, "capacity", fault.detail);
+            }
+        }
     }
 
     /// The category that the keyword rules give, first rule first.

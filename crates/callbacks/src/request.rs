@@ -2,7 +2,7 @@
 
 use crate::callback::{ContactStep, Window};
 use crate::contact::{Contact, ResponseType};
-use crate::ids::{CustomerId, InteractionId, QueueId};
+use crate::ids::{CustomerId, HoldId, InteractionId, QueueId};
 use crate::interaction::BodyKind;
 use crate::problem::Problems;
 use crate::queue::QueueRules;
@@ -18,7 +18,7 @@ use fields::Fields;
 pub use fields::{MAX_CONTACTS, is_mime, udata_fits};
 
 /// Fields of the resource that only the server sets.
-pub const SERVER_SET: [&str; 20] = [
+pub const SERVER_SET: [&str; 21] = [
     "callback_status",
     "attempts",
     "dn",
@@ -35,6 +35,7 @@ pub const SERVER_SET: [&str; 20] = [
     "revision",
     "promise",
     "promise_now",
+    "slot",
     "state",
     "held",
     "merged",
@@ -70,6 +71,8 @@ pub struct NewCallback {
     pub bodies: Vec<NewBody>,
     /// The callback this one supersedes.
     pub replaces: Option<InteractionId>,
+    /// A place in a slot that was kept for it.
+    pub hold: Option<HoldId>,
     /// The place in the queue of the open callback it takes over; set by the store, never by a client.
     pub place: Option<Place>,
 }
@@ -154,6 +157,10 @@ pub fn parse_new(
         bodies: f.bodies(),
         replaces: f.id("replaces"),
         place: None,
+        hold: f.parsed("hold", |text| {
+            text.parse()
+                .map_err(|_| "must be the id of a hold (a UUID)")
+        }),
     };
     f.refuse_unknown();
     f.finish().map(|()| new)
@@ -280,6 +287,7 @@ pub fn parse_changes(
         "customer_name",
         "parent_id",
         "replaces",
+        "hold",
     ] {
         if f.take(field).is_some() {
             f.problem(field, "fixed", "cannot be changed once the callback exists");

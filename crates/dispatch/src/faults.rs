@@ -11,6 +11,7 @@ pub fn may_pass(error: &StoreError) -> bool {
         | StoreError::RevisionConflict { .. }
         | StoreError::IdempotencyMismatch
         | StoreError::Conflict { .. }
+        | StoreError::NoPlace { .. }
         | StoreError::Damaged { .. }
         | StoreError::Configuration(_) => false,
     }

@@ -1,11 +1,14 @@
 //! What a step means for the rows beside the callback, worked out once for both twins.
 
-use ringback_callbacks::callback::Callback;
+use jiff::Timestamp;
+use ringback_callbacks::callback::{Callback, Window};
 use ringback_callbacks::contact::Contact;
-use ringback_callbacks::ids::{AgentId, AttemptId};
+use ringback_callbacks::ids::{AgentId, AttemptId, QueueId};
 use ringback_callbacks::interaction::Interaction;
-use ringback_callbacks::lifecycle::{AttemptChange, Command, Step};
+use ringback_callbacks::lifecycle::{self, AttemptChange, Command, Step};
+use ringback_callbacks::queue::QueueView;
 use ringback_callbacks::state::{State, Target};
+use ringback_callbacks::wire_time::plus;
 use serde_json::Value;
 
 /// What happens to agents' hands.
@@ -69,6 +72,64 @@ pub(crate) fn deciding_queue<'a>(
         | Command::Merge { .. }
         | Command::Fail { .. } => &callback.queue,
     }
+}
+
+/// The stretch in which a command may take a place in a slot.
+pub(crate) fn wanted(
+    callback: &Callback,
+    command: &Command,
+    queue: &QueueView,
+    now: Timestamp,
+) -> Option<(Timestamp, Timestamp)> {
+    let within = queue.rules().promise_within.as_duration();
+    let window = match command {
+        Command::Reschedule { start, end, .. } => Window {
+            start: *start,
+            end: *end,
+            end_given: end.is_some(),
+        },
+        Command::Change(changes) if changes.moves_the_call() => Window {
+            start: changes.start.unwrap_or(callback.window.start),
+            end: changes.end.unwrap_or(callback.window.end),
+            end_given: changes
+                .end
+                .map_or(callback.window.end_given, |end| end.is_some()),
+        },
+        Command::Snooze { until } => {
+            let end = callback.window.end.filter(|_| callback.window.end_given);
+            return Some((*until, end.unwrap_or_else(|| plus(*until, within))));
+        }
+        // The place stays where it was sold when only the rules of local time change.
+        Command::ResolveAgain
+        | Command::Change(_)
+        | Command::TransferToQueue { .. }
+        | Command::Tick
+        | Command::Assign { .. }
+        | Command::AcceptOffer { .. }
+        | Command::DeclineOffer { .. }
+        | Command::OfferTimedOut { .. }
+        | Command::Release { .. }
+        | Command::WriteReply { .. }
+        | Command::BeginAttempt { .. }
+        | Command::Progress { .. }
+        | Command::Settle { .. }
+        | Command::TakeOver { .. }
+        | Command::Rescue { .. }
+        | Command::Dispose { .. }
+        | Command::Cancel { .. }
+        | Command::TransferToAgent { .. }
+        | Command::StoreBody { .. }
+        | Command::Merge { .. }
+        | Command::Replace { .. }
+        | Command::Fail { .. } => return None,
+    };
+    lifecycle::wanted(&window, within, now)
+}
+
+/// A place in a slot: of which queue, and when the slot begins. Callbacks that have ended have none.
+pub(crate) fn place(callback: &Callback) -> Option<(&QueueId, Timestamp)> {
+    let slot = callback.slot.filter(|_| !callback.state.is_ended())?;
+    Some((&callback.queue, slot.start))
 }
 
 /// Whether the contact tried next is an e-mail address.

@@ -1,6 +1,8 @@
 //! What can go wrong at the door to the database.
 
 use ringback_callbacks::lifecycle::Refusal;
+use ringback_scheduling::slots::{NoPlace, SlotState};
+use ringback_scheduling::zone::Zone;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -21,6 +23,14 @@ pub enum StoreError {
         field: Option<&'static str>,
         code: &'static str,
         detail: String,
+    },
+    /// No slot can be had at the wanted time; these are free instead.
+    #[error("no place: {}", .why.name())]
+    NoPlace {
+        why: NoPlace,
+        alternatives: Vec<SlotState>,
+        /// The zone that the customer named, else the queue's: for showing local times.
+        zone: Zone,
     },
     /// Too much is waiting to be written; try again shortly.
     #[error("the store is overloaded")]

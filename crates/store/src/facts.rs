@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ringback_callbacks::customer::Customer;
-use ringback_callbacks::guard::{Facts, NumberFacts};
+use ringback_callbacks::guard::{Facts, NumberFacts, SlotFacts};
 use ringback_callbacks::ids::{QueueId, TenantId};
 use ringback_callbacks::queue::{
     Delivery, EmailRules, LegOrder, Queue, QueueRules, QueueView, Routes,
@@ -28,6 +28,7 @@ pub(crate) struct Gathered {
     pub number: NumberFacts,
     pub almanac: Arc<Almanac>,
     pub jitter: f64,
+    pub slots: Option<SlotFacts>,
 }
 
 impl Gathered {
@@ -38,6 +39,7 @@ impl Gathered {
             number: &self.number,
             almanac: &self.almanac,
             jitter: self.jitter,
+            slots: self.slots.as_ref(),
         }
     }
 }
@@ -149,6 +151,8 @@ fn unreadable(tenant: &TenantId, id: &QueueId, switches: Switches) -> QueueView 
         default_window: Span::from_secs(24 * 3600),
         categories: Vec::new(),
         email: EmailRules::default(),
+        capacity: None,
+        booking: None,
     };
     let queue = Queue {
         tenant: tenant.clone(),
@@ -160,5 +164,9 @@ fn unreadable(tenant: &TenantId, id: &QueueId, switches: Switches) -> QueueView 
         created_at: Timestamp::UNIX_EPOCH,
         revision: 0,
     };
-    QueueView { queue, hours: None }
+    QueueView {
+        queue,
+        hours: None,
+        slots: None,
+    }
 }

@@ -25,7 +25,7 @@ use ringback_callbacks::clock::Chance;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Event;
 use ringback_callbacks::ids::{
-    AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId,
+    AgentId, AttemptId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
 };
 use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::queue::Queue;
@@ -108,7 +108,7 @@ pub trait Store: Send + Sync + 'static {
         legs: serde_json::Value,
     ) -> Result<()>;
 
-    /// Deletes what is past its time: idempotency answers, unfinished uploads.
+    /// Deletes what is past its time: idempotency answers, unfinished uploads, holds.
     async fn prune(&self, now: Timestamp) -> Result<u64>;
 
     /// Tells of every commit, after it. A receiver that lags reads again what it cares about.
@@ -182,6 +182,15 @@ pub trait Store: Send + Sync + 'static {
     async fn queues(&self, tenant: &TenantId) -> Result<Vec<Queue>>;
     /// Waiting and running callbacks of a queue, by state name.
     async fn queue_counts(&self, tenant: &TenantId, id: &QueueId) -> Result<Vec<(String, u64)>>;
+
+    // ── slots ────────────────────────────────────────────────────────────────────────────────────
+
+    /// The slots of a queue that can be booked, with what is left of each.
+    async fn slots(&self, query: SlotQuery) -> Result<SlotList>;
+    /// Keeps a place in a slot for a few minutes; the booking that names the hold takes it over.
+    async fn hold_slot(&self, order: HoldOrder) -> Result<SlotHold>;
+    /// Gives a kept place back. False if it is not kept (any more).
+    async fn release_hold(&self, tenant: &TenantId, id: HoldId, now: Timestamp) -> Result<bool>;
 
     // ── agents ───────────────────────────────────────────────────────────────────────────────────
 

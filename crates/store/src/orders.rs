@@ -5,11 +5,16 @@ use ringback_callbacks::attempt::Attempt;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::event::Actor;
 use ringback_callbacks::guard::Held;
-use ringback_callbacks::ids::{AgentId, CustomerId, InteractionId, NodeId, QueueId, TenantId};
+use ringback_callbacks::ids::{
+    AgentId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
+};
 use ringback_callbacks::interaction::{BodyKind, EntityType, Interaction};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::request::NewCallback;
 use ringback_scheduling::Almanac;
+use ringback_scheduling::duration::Span;
+use ringback_scheduling::slots::SlotState;
+use ringback_scheduling::zone::Zone;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -177,6 +182,51 @@ pub struct HeldClaim {
 pub struct Lapsed {
     pub callback: Callback,
     pub attempt: Option<Attempt>,
+}
+
+/// Which slots are asked for.
+#[derive(Clone, Debug)]
+pub struct SlotQuery {
+    pub tenant: TenantId,
+    pub queue: QueueId,
+    /// Slots that begin at or after this …
+    pub from: Timestamp,
+    /// … and before this.
+    pub to: Timestamp,
+    /// Where the customer is: only slots in which they may be rung. `None`: all.
+    pub zone: Option<Zone>,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub struct SlotList {
+    /// In order.
+    pub slots: Vec<SlotState>,
+    /// The queue's own zone.
+    pub zone: Zone,
+    /// Length of a slot.
+    pub length: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct HoldOrder {
+    pub tenant: TenantId,
+    pub queue: QueueId,
+    /// A moment in the wanted slot.
+    pub at: Timestamp,
+    pub now: Timestamp,
+}
+
+/// A place kept for whoever knows its id.
+#[derive(Clone, Debug)]
+pub struct SlotHold {
+    pub id: HoldId,
+    pub queue: QueueId,
+    /// The slot with this place counted.
+    pub slot: SlotState,
+    /// The queue's own zone.
+    pub zone: Zone,
+    pub expires_at: Timestamp,
 }
 
 /// What a commit touched.

@@ -20,14 +20,15 @@ mod reads;
 mod record;
 mod rows;
 mod seating;
+mod slots;
 mod writer;
 
 use crate::facts::QueueViews;
 use crate::{
     AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery,
-    ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, InteractionQuery,
-    Lapsed, OpenOptions, Page, RecordOrder, Result, Signal, StateCount, Store, StoreError,
-    StoredAnswer,
+    ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, HoldOrder,
+    InteractionQuery, Lapsed, OpenOptions, Page, RecordOrder, Result, Signal, SlotHold, SlotList,
+    SlotQuery, StateCount, Store, StoreError, StoredAnswer,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -39,7 +40,7 @@ use ringback_callbacks::clock::Chance;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Event;
 use ringback_callbacks::ids::{
-    AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId,
+    AgentId, AttemptId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
 };
 use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::queue::Queue;
@@ -233,7 +234,8 @@ impl Store for Sqlite {
             let round = self
                 .write(move |write, _| {
                     Ok(idempotency::prune(write.conn, now, PRUNED)?
-                        + bodies::prune(write.conn, now, PRUNED / 50)?)
+                        + bodies::prune(write.conn, now, PRUNED / 50)?
+                        + slots::prune(write.conn, now, PRUNED)?)
                 })
                 .await?;
             gone += round;
@@ -375,6 +377,22 @@ impl Store for Sqlite {
     async fn queue_counts(&self, tenant: &TenantId, id: &QueueId) -> Result<Vec<(String, u64)>> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.read(move |conn, _| queues::counts(conn, &tenant, &id))
+            .await
+    }
+
+    async fn slots(&self, query: SlotQuery) -> Result<SlotList> {
+        self.read(move |conn, house| slots::list(conn, house, &query))
+            .await
+    }
+
+    async fn hold_slot(&self, order: HoldOrder) -> Result<SlotHold> {
+        self.write(move |write, house| slots::hold(write.conn, house, &order))
+            .await
+    }
+
+    async fn release_hold(&self, tenant: &TenantId, id: HoldId, now: Timestamp) -> Result<bool> {
+        let tenant = tenant.clone();
+        self.write(move |write, _| slots::release(write.conn, &tenant, id, now))
             .await
     }
 

@@ -1,5 +1,6 @@
 //! The published resource: 37 fields in the reference's order, then our own.
 
+use super::SlotTimeView;
 use super::date;
 use super::interaction::BodyUrls;
 use crate::ApiSettings;
@@ -173,6 +174,10 @@ pub struct CallbackView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub promise_now: Option<PromiseNowView>,
+    /// The slot of the queue in which it has a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub slot: Option<SlotTimeView>,
     /// When it is due next, while it waits for a moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
@@ -436,6 +441,7 @@ impl CallbackView {
             priority: callback.priority,
             promise: PromiseView::new(callback),
             promise_now: PromiseNowView::new(callback),
+            slot: callback.slot.map(SlotTimeView::new),
             next_attempt_at: due(&callback.state),
             state: callback.state.name(),
             held: callback.held.as_ref().map(HeldView::new),

@@ -138,6 +138,12 @@ documented! {
         /// How e-mail callbacks are answered.
         #[schema(required = false)]
         pub email: EmailBody,
+        /// How many callbacks the queue can carry; without it bookings have no limit and there are no slots.
+        #[schema(nullable)]
+        pub capacity: Option<CapacityBody>,
+        /// How slots are cut and sold; needs `capacity`.
+        #[schema(nullable)]
+        pub booking: Option<BookingBody>,
     }
 
     /// Opening hours.
@@ -315,6 +321,117 @@ documented! {
         pub max_concurrent: u32,
     }
 
+    /// What a queue can carry: `per_slot`, or a staff plan (`weekly`, `steps`).
+    #[schema(as = Capacity)]
+    pub struct CapacityBody {
+        /// Callbacks per slot, a plain number.
+        #[schema(nullable)]
+        pub per_slot: Option<u32>,
+        /// Agents by the week, in the queue's zone; times that no row names have nobody.
+        #[schema(required = false)]
+        pub weekly: Vec<StaffRowBody>,
+        /// Agents on certain dates; these win over the week.
+        #[schema(required = false)]
+        pub steps: Vec<StaffStepBody>,
+        /// Mean talk of a callback. `4m` if absent.
+        #[schema(required = false, example = "4m")]
+        pub mean_talk: String,
+        /// Mean time for the paperwork after it. `30s` if absent.
+        #[schema(required = false, example = "30s")]
+        pub mean_wrap: String,
+        /// Share of the tries that reach the customer. 0.8 if absent.
+        #[schema(required = false)]
+        pub reach: f64,
+        /// For agents who answer calls that come in by themselves as well.
+        #[schema(nullable)]
+        pub live: Option<LiveBody>,
+    }
+
+    /// Agents who are there in the same hours every week.
+    #[schema(as = StaffRow)]
+    pub struct StaffRowBody {
+        /// Days like `Mo-Fr` or `Sa,Su`.
+        #[schema(example = "Mo-Fr")]
+        pub days: String,
+        /// Time of day like `09:00`.
+        #[schema(example = "09:00")]
+        pub from: String,
+        /// Time of day, up to `24:00`; at or before `from` it is on the day after.
+        #[schema(example = "17:00")]
+        pub to: String,
+        /// How many.
+        pub agents: u32,
+    }
+
+    /// Agents who are there on certain dates.
+    #[schema(as = StaffStep)]
+    pub struct StaffStepBody {
+        /// Local date and time, like `2026-12-24T10:00`.
+        pub from: String,
+        /// Local date and time; the end no longer belongs to it.
+        pub to: String,
+        /// How many.
+        pub agents: u32,
+    }
+
+    /// Calls that come in by themselves and share the agents.
+    #[schema(as = LiveCalls)]
+    pub struct LiveBody {
+        /// Calls expected, by the week.
+        pub forecast: Vec<ForecastRowBody>,
+        /// Mean time one of them keeps an agent. `4m` if absent.
+        #[schema(required = false, example = "4m")]
+        pub handling: String,
+        /// Share of the day's calls to be answered within `within`. 0.8 if absent.
+        #[schema(required = false)]
+        pub target: f64,
+        /// How long those may wait. `20s` if absent.
+        #[schema(required = false, example = "20s")]
+        pub within: String,
+        /// Share of the day's calls that may give up at most. 0.05 if absent.
+        #[schema(required = false)]
+        pub abandon: f64,
+    }
+
+    /// Calls expected in the same hours every week.
+    #[schema(as = ForecastRow)]
+    pub struct ForecastRowBody {
+        /// Days like `Mo-Fr`.
+        pub days: String,
+        /// Time of day like `09:00`.
+        pub from: String,
+        /// Time of day, up to `24:00`; at or before `from` it is on the day after.
+        pub to: String,
+        /// How many an hour.
+        pub calls_per_hour: f64,
+    }
+
+    /// How slots are cut and sold.
+    #[schema(as = BookingRules)]
+    pub struct BookingBody {
+        /// Length of a slot, 5m to 4h; a day must hold a whole number of them. `15m` if absent.
+        #[schema(required = false, example = "15m")]
+        pub slot: String,
+        /// How far ahead a slot may begin. `14d` if absent.
+        #[schema(required = false, example = "14d")]
+        pub horizon: String,
+        /// How far ahead a slot must begin at least. Nothing if absent.
+        #[schema(required = false, example = "30m")]
+        pub notice: String,
+        /// For how long a place is kept while a form is filled in. `5m` if absent.
+        #[schema(required = false, example = "5m")]
+        pub hold: String,
+        /// The most places of a slot, however many the staff could carry.
+        #[schema(nullable)]
+        pub per_slot: Option<u32>,
+        /// The most places of a day on the queue's clock.
+        #[schema(nullable)]
+        pub per_day: Option<u32>,
+        /// The most open bookings of one customer.
+        #[schema(nullable)]
+        pub per_customer: Option<u32>,
+    }
+
     /// `{{subject}}`, `{{customer_name}}`, `{{queue}}` and `{{interaction_id}}` are filled in.
     #[schema(as = EmailTemplate)]
     pub struct TemplateBody {
@@ -361,6 +478,12 @@ mod tests {
             "retry": { "busy": { "after": "5m", "times": 3, "grows_to": "1h" } },
             "categories": [{ "category": "bills", "keywords": ["invoice"] }],
             "email": { "template": { "subject": "s", "text": "t", "html": "h" }, "from": "a@example.com" },
+            "capacity": {
+                "weekly": [{ "days": "Mo-Fr", "from": "09:00", "to": "17:00", "agents": 3 }],
+                "steps": [{ "from": "2026-12-24T10:00", "to": "2026-12-24T14:00", "agents": 1 }],
+                "live": { "forecast": [{ "days": "Mo", "from": "09:00", "to": "17:00", "calls_per_hour": 9.0 }] },
+            },
+            "booking": {},
         }))
         .unwrap();
         let value = serde_json::to_value(&rules).unwrap();
@@ -395,6 +518,30 @@ mod tests {
                 written(&value["categories"][0]),
             ),
             (documented(EmailBody::schema()), written(&value["email"])),
+            (
+                documented(CapacityBody::schema()),
+                written(&value["capacity"]),
+            ),
+            (
+                documented(StaffRowBody::schema()),
+                written(&value["capacity"]["weekly"][0]),
+            ),
+            (
+                documented(StaffStepBody::schema()),
+                written(&value["capacity"]["steps"][0]),
+            ),
+            (
+                documented(LiveBody::schema()),
+                written(&value["capacity"]["live"]),
+            ),
+            (
+                documented(ForecastRowBody::schema()),
+                written(&value["capacity"]["live"]["forecast"][0]),
+            ),
+            (
+                documented(BookingBody::schema()),
+                written(&value["booking"]),
+            ),
             (
                 documented(TemplateBody::schema()),
                 written(&value["email"]["template"]),

@@ -139,6 +139,9 @@ documented! {
         /// An open callback that this one takes the place of.
         #[schema(nullable, format = Uuid)]
         pub replaces: Option<String>,
+        /// A hold that keeps a place for it. Without `start_time` and `end_time` the slot held is what is promised.
+        #[schema(nullable, format = Uuid)]
+        pub hold: Option<String>,
     }
 
     /// A further way of reaching the customer.
@@ -230,6 +233,13 @@ documented! {
         /// In the application's own words; becomes `stopped_reason`.
         #[schema(nullable, max_length = 500)]
         pub reason: Option<String>,
+    }
+
+    /// Which slot is to be kept.
+    pub struct HoldRequest {
+        /// A moment in the slot, normally its beginning, RFC 3339.
+        #[schema(format = DateTime)]
+        pub start_time: String,
     }
 
     /// A new window.

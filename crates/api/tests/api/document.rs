@@ -190,6 +190,7 @@ async fn documented_fields_are_known() {
             "POST",
             "/v1/queues/service/pause".to_owned(),
         ),
+        ("HoldRequest", "POST", "/v1/queues/service/holds".to_owned()),
         ("AgentBody", "PUT", "/v1/agents/1".to_owned()),
         ("PresenceRequest", "PUT", "/v1/agents/1/presence".to_owned()),
         (

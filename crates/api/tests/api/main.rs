@@ -16,4 +16,5 @@ mod lists;
 mod operations;
 mod queues;
 mod refusals;
+mod slots;
 mod streams;

@@ -84,10 +84,11 @@ impl Work<'_> {
         self.resolve_local()?;
         self.place_again(DueReason::Booked)?;
         let after = (self.after.window.start, self.after.window.end);
+        let slot = self.after.slot.map(|slot| wire_time::write(slot.start));
         self.say(
             EventKind::Rescheduled,
             json!({ "before": window(before.0, before.1), "after": window(after.0, after.1),
-                    "local": self.said() }),
+                    "local": self.said(), "slot": slot }),
         );
         self.say_moved(told, MoveReason::Rescheduled);
         Ok(())
@@ -119,17 +120,19 @@ impl Work<'_> {
                 .map(|end| end.max(plus(until, length)));
         }
         self.after.held = None;
+        let due = self.move_slot(until)?;
         self.after.state = State::Scheduled {
-            due: until,
+            due,
             reason: DueReason::Snoozed,
         };
         // The customer moved it: the promise moves along.
         let told = self.after.promise_now();
-        self.after.promise = decide::promise(until, self.after.window.end, self.facts);
         self.after.told = None;
+        self.after.promise = decide::promise(due, self.after.window.end, self.facts);
+        let slot = self.after.slot.map(|slot| wire_time::write(slot.start));
         self.say(
             EventKind::Snoozed,
-            json!({ "until": wire_time::write(until) }),
+            json!({ "until": wire_time::write(until), "slot": slot }),
         );
         self.say_moved(told, MoveReason::Snoozed);
         Ok(())
@@ -160,6 +163,10 @@ impl Work<'_> {
         self.after.queue = queue;
         self.after.passed_by.clear();
         self.after.held = None;
+        // The customer was promised this time: it is kept even where the new queue is full.
+        if self.facts.queue.slots.is_none() {
+            self.after.slot = None;
+        }
         self.after.state = State::Scheduled {
             due: self.now.max(self.after.window.start),
             reason: DueReason::Booked,
@@ -340,6 +347,7 @@ impl Work<'_> {
         let (due, moved_by) =
             guard::first_allowed(&self.after, self.facts, from, self.after.window.end)
                 .map_err(|guard| self.no_moment(guard, from))?;
+        let due = self.take_slot(due)?;
         self.after.state = State::Scheduled {
             due: wire_time::truncate(due),
             reason: moved_by.map_or(reason, DueReason::Held),
@@ -351,6 +359,7 @@ impl Work<'_> {
         });
         self.after.promise = decide::promise(due, self.after.window.end, self.facts);
         self.after.told = None;
+        self.promise_the_slot();
         Ok(())
     }
 

@@ -88,6 +88,7 @@ pub fn accept(
         priority: new.priority,
         promise: Promise::open(new.window.start, new.window.start),
         told: None,
+        slot: None,
         callback_type: new.callback_type,
         state: State::Received,
         fence: 0,
@@ -112,6 +113,7 @@ pub fn accept(
     };
     let mut work = Work::new(&callback, actor, facts, now);
     work.resolve_local()?;
+    work.take_up_hold()?;
     work.place_again(DueReason::Booked)?;
     if let Some(place) = new.place {
         work.take_place(&place);
@@ -127,6 +129,7 @@ pub fn accept(
         "end_time": work.after.window.end.map(wire_time::write),
         "promise_from": wire_time::write(promise.from),
         "promise_to": wire_time::write(promise.to),
+        "slot": work.after.slot.map(|slot| wire_time::write(slot.start)),
     });
     work.say(EventKind::Accepted, detail);
     if let Some(event) = work.events.last_mut() {

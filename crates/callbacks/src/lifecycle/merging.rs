@@ -85,6 +85,10 @@ impl Work<'_> {
     /// The customer may now be called earlier. Nothing is moved once a try was made: then the retry table
     /// has the word; nor what somebody put off by hand.
     fn come_forward(&mut self) -> Result<(), Refusal> {
+        // Who has a place in a slot is called then: earlier ones are other people's.
+        if self.after.slot.is_some() {
+            return Ok(());
+        }
         let State::Scheduled { due, reason } = self.before.state.clone() else {
             return Ok(());
         };

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Actor;
-use ringback_callbacks::guard::{Facts, NumberFacts};
+use ringback_callbacks::guard::{Facts, NumberFacts, SlotFacts};
 use ringback_callbacks::ids::*;
 use ringback_callbacks::lifecycle::{self, Command, Refusal, Step};
 use ringback_callbacks::queue::{Queue, QueueRules, QueueView};
@@ -109,6 +109,7 @@ pub struct World {
     pub number: NumberFacts,
     /// Changed by tests in which the rules of local time change.
     pub almanac: Almanac,
+    pub slots: SlotFacts,
     pub now: Timestamp,
     pub callback: Callback,
     pub steps: Vec<Step>,
@@ -137,6 +138,7 @@ impl World {
         let customer = customer();
         let number = NumberFacts::default();
         let new = booking(&queue, body_change, now);
+        let slots = SlotFacts::default();
         let accepted = {
             let facts = Facts {
                 queue: &queue,
@@ -144,6 +146,7 @@ impl World {
                 number: &number,
                 almanac: &almanac,
                 jitter: 0.0,
+                slots: Some(&slots),
             };
             lifecycle::accept(
                 TenantId::default(),
@@ -161,6 +164,7 @@ impl World {
             customer,
             number,
             almanac,
+            slots,
             now,
             callback,
             steps: vec![accepted.step],
@@ -174,6 +178,7 @@ impl World {
             number: &self.number,
             almanac: &self.almanac,
             jitter: 0.0,
+            slots: Some(&self.slots),
         };
         let step = lifecycle::step(&self.callback, command, &Actor::System, &facts, self.now)?;
         self.callback = step.after.clone();

@@ -15,7 +15,7 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Event;
 use ringback_callbacks::ids::{
-    AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId,
+    AgentId, AttemptId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
 };
 use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::lifecycle::Command;
@@ -276,6 +276,18 @@ impl Store for Troubled {
 
     async fn queue_counts(&self, tenant: &TenantId, id: &QueueId) -> Result<Vec<(String, u64)>> {
         self.read(self.raw.queue_counts(tenant, id)).await
+    }
+
+    async fn slots(&self, query: SlotQuery) -> Result<SlotList> {
+        self.read(self.raw.slots(query)).await
+    }
+
+    async fn hold_slot(&self, order: HoldOrder) -> Result<SlotHold> {
+        self.write(self.raw.hold_slot(order)).await
+    }
+
+    async fn release_hold(&self, tenant: &TenantId, id: HoldId, now: Timestamp) -> Result<bool> {
+        self.write(self.raw.release_hold(tenant, id, now)).await
     }
 
     async fn put_agent(&self, agent: Agent, expected: Option<u64>) -> Result<Agent> {

@@ -5,6 +5,8 @@ use ringback_api::ApiSettings;
 use ringback_callbacks::queue::QueueRules;
 use ringback_channels::sip::{DirectRoute, SipRoute};
 use ringback_channels::smtp::SmtpRoute;
+use ringback_scheduling::slots::BookingRules;
+use ringback_scheduling::staffing::{CapacityRules, LiveRules};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -241,6 +243,52 @@ fn page() -> String {
         queue,
         "EmailTemplate",
         &Table::new(),
+    );
+    let staffing = include_str!("../../../scheduling/src/staffing.rs");
+    let slots = include_str!("../../../scheduling/src/slots/rules.rs");
+    let capacity: CapacityRules = toml::from_str("").unwrap();
+    let live: LiveRules = toml::from_str("forecast = []").unwrap();
+    section(
+        &mut page,
+        "[queues.capacity]",
+        staffing,
+        "CapacityRules",
+        &table(&capacity),
+    );
+    section(
+        &mut page,
+        "[[queues.capacity.weekly]]",
+        staffing,
+        "StaffRow",
+        &Table::new(),
+    );
+    section(
+        &mut page,
+        "[[queues.capacity.steps]]",
+        staffing,
+        "StaffStep",
+        &Table::new(),
+    );
+    section(
+        &mut page,
+        "[queues.capacity.live]",
+        staffing,
+        "LiveRules",
+        &table(&live),
+    );
+    section(
+        &mut page,
+        "[[queues.capacity.live.forecast]]",
+        staffing,
+        "ForecastRow",
+        &Table::new(),
+    );
+    section(
+        &mut page,
+        "[queues.booking]",
+        slots,
+        "BookingRules",
+        &table(&BookingRules::default()),
     );
     let agent: agents::SeedAgent = toml::from_str("id = 1\nname = 'n'\ndn = 'd'").unwrap();
     section(

@@ -8,7 +8,7 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Event;
 use ringback_callbacks::ids::{
-    AgentId, AttemptId, CustomerId, InteractionId, NodeId, QueueId, TenantId,
+    AgentId, AttemptId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
 };
 use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::lifecycle::{Command, Refusal};
@@ -270,6 +270,21 @@ impl Store for Ailing {
     async fn queue_counts(&self, tenant: &TenantId, id: &QueueId) -> Result<Vec<(String, u64)>> {
         self.asked("queue_counts")?;
         self.inner.queue_counts(tenant, id).await
+    }
+
+    async fn slots(&self, query: SlotQuery) -> Result<SlotList> {
+        self.asked("slots")?;
+        self.inner.slots(query).await
+    }
+
+    async fn hold_slot(&self, order: HoldOrder) -> Result<SlotHold> {
+        self.asked("hold_slot")?;
+        self.inner.hold_slot(order).await
+    }
+
+    async fn release_hold(&self, tenant: &TenantId, id: HoldId, now: Timestamp) -> Result<bool> {
+        self.asked("release_hold")?;
+        self.inner.release_hold(tenant, id, now).await
     }
 
     async fn put_agent(&self, agent: Agent, expected: Option<u64>) -> Result<Agent> {

@@ -6,16 +6,18 @@ use super::path::{carry_out, conflict, write_step};
 use super::record::{Family, family};
 use super::rows;
 use super::writer::Write;
-use super::{House, bodies, customers, duplicates};
+use super::{House, bodies, customers, duplicates, slots};
 use crate::facts::Gathered;
 use crate::{AcceptOrder, Acceptance, Result, StoreError};
 use jiff::Timestamp;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::duplicate::{self, Answer};
 use ringback_callbacks::event::Actor;
+use ringback_callbacks::guard::SlotFacts;
 use ringback_callbacks::ids::{InteractionId, TenantId};
 use ringback_callbacks::lifecycle::{self, Accepted, Command, Refusal};
 use ringback_callbacks::problem::Problems;
+use ringback_callbacks::queue::QueueView;
 use ringback_callbacks::request::NewCallback;
 use rusqlite::Connection;
 
@@ -105,12 +107,14 @@ pub(super) fn accept(
     let customer_id = customer.id.clone();
     let mut asked_for = customer;
     gather::forbid_by_contact(conn, &mut asked_for, &first.contact)?;
+    let slots = slots_for(conn, &tenant, &new, &queue, &asked_for, now)?;
     let facts = Gathered {
         queue,
         customer: asked_for,
         number,
         almanac: house.views.almanac(),
         jitter: house.chance.unit(),
+        slots,
     };
     let replaces = new.replaces;
     let Accepted {
@@ -124,7 +128,8 @@ pub(super) fn accept(
         &actor,
         &facts.lend(),
         now,
-    )?;
+    )
+    .map_err(|refusal| slots::instead(write.conn, &facts.queue, refusal, now))?;
     let callback = write_step(write, house, None, step, now)?;
     bodies::store_small(write.conn, house, &tenant, id, &contents, now)?;
     if let Some(old) = replaces {
@@ -138,6 +143,29 @@ pub(super) fn accept(
         .map(|asked| idempotency::remember(write.conn, house, &tenant, asked, &callback, now))
         .transpose()?;
     Ok(Acceptance::New(Box::new(callback), answer))
+}
+
+/// What is taken of the queue's slots where the request wants one, and the place kept for it.
+fn slots_for(
+    conn: &Connection,
+    tenant: &TenantId,
+    new: &NewCallback,
+    queue: &QueueView,
+    customer: &Customer,
+    now: Timestamp,
+) -> Result<Option<SlotFacts>> {
+    let held = match new.hold {
+        Some(hold) => Some(slots::take_hold(conn, tenant, hold, &new.queue, now)?),
+        None => None,
+    };
+    let within = queue.rules().promise_within.as_duration();
+    let wanted = held.map(|start| (start, start));
+    let Some(wanted) = wanted.or_else(|| lifecycle::wanted(&new.window, within, now)) else {
+        return Ok(None);
+    };
+    let leaves: Vec<InteractionId> = new.replaces.into_iter().collect();
+    let facts = slots::facts(conn, queue, customer, wanted, now, &leaves)?;
+    Ok(facts.map(|facts| SlotFacts { held, ..facts }))
 }
 
 /// The customer named, or whose contact it is, or a new one; what the request tells of them is kept.

@@ -175,6 +175,7 @@ pub(super) fn step_one(
         | StoreError::RevisionConflict { .. }
         | StoreError::IdempotencyMismatch
         | StoreError::Conflict { .. }
+        | StoreError::NoPlace { .. }
         | StoreError::Damaged { .. }
         | StoreError::Configuration(_) => {}
     }

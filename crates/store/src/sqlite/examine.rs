@@ -2,7 +2,7 @@
 
 use super::migrations;
 use super::rows::{self, blob, count};
-use crate::{Examination, Result};
+use crate::{Examination, Result, effects};
 use ringback_callbacks::event::{ChainFault, Event, personal_hash, verify_chain};
 use ringback_callbacks::ids::{InteractionId, TenantId};
 use rusqlite::{Connection, params};
@@ -140,7 +140,9 @@ fn counters(conn: &Connection, found: &mut Examination) -> Result<()> {
              (SELECT count(*) FROM attempts WHERE attempts.tenant = callbacks.tenant
                  AND attempts.callback = callbacks.id AND attempts.ended_at IS NULL
                  AND attempts.id IS NOT callbacks.attempt),
-             state, revision, fence
+             state, revision, fence,
+             (SELECT queue || ' ' || starts_at FROM slot_places
+                 WHERE slot_places.tenant = callbacks.tenant AND slot_places.holder = callbacks.id)
          FROM callbacks ORDER BY tenant, id",
     )?;
     let mut lines = statement.query([])?;
@@ -174,6 +176,15 @@ fn counters(conn: &Connection, found: &mut Examination) -> Result<()> {
         if stray > 0 {
             note(found, format!("{id} has {stray} attempts that never ended"));
         }
+        let place: Option<String> = row.get(8)?;
+        let said =
+            effects::place(&callback).map(|(queue, start)| format!("{queue} {}", rows::ms(start)));
+        if place != said {
+            note(
+                found,
+                format!("{id} has another place in the slots than its document says"),
+            );
+        }
         let (state, revision, fence): (String, i64, i64) = (row.get(5)?, row.get(6)?, row.get(7)?);
         let columns = (state.as_str(), count(revision), count(fence));
         if columns != (callback.state.name(), callback.revision, callback.fence) {
@@ -184,7 +195,26 @@ fn counters(conn: &Connection, found: &mut Examination) -> Result<()> {
         }
     }
     engaged(conn, found)?;
+    stray_places(conn, found)?;
     stray_uploads(conn, found)
+}
+
+/// A place that belongs to no callback would never be given back.
+fn stray_places(conn: &Connection, found: &mut Examination) -> Result<()> {
+    let strays: i64 = conn.query_row(
+        "SELECT count(*) FROM slot_places
+         WHERE expires_at IS NULL AND NOT EXISTS (SELECT 1 FROM callbacks
+             WHERE callbacks.tenant = slot_places.tenant AND callbacks.id = slot_places.holder)",
+        [],
+        |row| row.get(0),
+    )?;
+    if strays > 0 {
+        note(
+            found,
+            format!("{strays} places in slots belong to no callback"),
+        );
+    }
+    Ok(())
 }
 
 /// What became a body belongs to one: nothing a customer sent stays behind unseen.

@@ -31,6 +31,7 @@ impl Lost {
             | StoreError::RevisionConflict { .. }
             | StoreError::IdempotencyMismatch
             | StoreError::Conflict { .. }
+            | StoreError::NoPlace { .. }
             | StoreError::Damaged { .. }
             | StoreError::Configuration(_)
             | StoreError::Closed => None,

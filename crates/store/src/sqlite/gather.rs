@@ -4,6 +4,7 @@ use super::customers::read_customer;
 use super::faults::damaged;
 use super::rows::{blob, missing, ms, time};
 use crate::Result;
+use crate::effects;
 use crate::facts::{Gathered, NUMBER_CALLS_READ, NUMBER_DAY, QueueViews, Switches};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
@@ -11,6 +12,7 @@ use ringback_callbacks::contact::Contact;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::guard::NumberFacts;
 use ringback_callbacks::ids::{InteractionId, QueueId, TenantId};
+use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::queue::QueueView;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
@@ -24,6 +26,7 @@ pub(super) fn facts(
     queue: &QueueId,
     now: Timestamp,
     jitter: f64,
+    command: Option<&Command>,
 ) -> Result<Gathered> {
     let tenant = &callback.interaction.tenant;
     let queue = queue_view(conn, views, tenant, queue)?.ok_or_else(|| missing("queue"))?;
@@ -37,12 +40,25 @@ pub(super) fn facts(
         callback.contact(),
         now,
     )?;
+    let stretch = command.and_then(|command| effects::wanted(callback, command, &queue, now));
+    let slots = match stretch {
+        Some(stretch) => super::slots::facts(
+            conn,
+            &queue,
+            &customer,
+            stretch,
+            now,
+            &[callback.interaction.id],
+        )?,
+        None => None,
+    };
     Ok(Gathered {
         queue,
         customer,
         number,
         almanac: views.almanac(),
         jitter,
+        slots,
     })
 }
 

@@ -6,6 +6,7 @@ use super::faults::is_constraint;
 use super::gather;
 use super::idempotency;
 use super::rows;
+use super::slots;
 use super::writer::Write;
 use crate::effects::{self, Hands};
 use crate::{Applied, ApplyOrder, Result, Signal, StoreError, events};
@@ -75,13 +76,15 @@ pub(super) fn carry_out(
         &queue,
         now,
         house.chance.unit(),
+        Some(&command),
     ) {
         Err(StoreError::NotFound("queue")) => {
             return Err(conflict("queue", "not_found", "there is no such queue"));
         }
         facts => facts?,
     };
-    let decision = step(&before, command, actor, &facts.lend(), now)?;
+    let decision = step(&before, command, actor, &facts.lend(), now)
+        .map_err(|refusal| slots::instead(write.conn, &facts.queue, refusal, now))?;
     if !effects::is_change(&before, &decision) {
         return Ok(before);
     }
@@ -109,6 +112,7 @@ pub(super) fn write_step(
     let id = after.interaction.id;
 
     rows::write_callback(conn, before, &after)?;
+    slots::follow(conn, before, &after)?;
     if let Some(change) = attempt {
         write_attempt(conn, &tenant, &after, change)?;
     }

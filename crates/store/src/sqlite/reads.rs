@@ -258,7 +258,15 @@ pub(super) fn guard_now(
     let Some(callback) = rows::read_callback(conn, tenant, id)? else {
         return Ok(None);
     };
-    let facts = gather::facts(conn, &house.views, &callback, &callback.queue, now, 0.0)?;
+    let facts = gather::facts(
+        conn,
+        &house.views,
+        &callback,
+        &callback.queue,
+        now,
+        0.0,
+        None,
+    )?;
     let held = guard::check(&callback, &facts.lend(), now).err();
     let free_seats = free_seats(conn, &callback, &facts.queue)?;
     let ahead = ahead(conn, &callback)?;

@@ -3,7 +3,7 @@
 use crate::town::*;
 use ringback_callbacks::clock::Chance;
 use ringback_callbacks::ids::InteractionId;
-use ringback_store::Acceptance;
+use ringback_store::{Acceptance, HoldOrder, StoreError};
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -46,6 +46,43 @@ async fn reopening_keeps_everything() {
     assert_eq!(town.store.agents(&tenant()).await.unwrap(), agents);
     town.is_healthy().await;
     town.settle(&dialling, reached(), later(9)).await;
+    town.is_healthy().await;
+}
+
+/// A place belongs to its callback, and a hold to whoever has its id, before a crash and after it.
+#[tokio::test]
+async fn places_outlive_the_process() {
+    let town = sqlite_file().await;
+    let slotted = rules(json!({ "capacity": { "per_slot": 2 } }));
+    town.queue("billing", slotted).await;
+    let wanted = json!({ "start_time": "2026-03-09T15:00:00Z" });
+    let booked = town
+        .book("billing", with(voice(1), wanted.clone()), monday())
+        .await;
+    let hold = HoldOrder {
+        tenant: tenant(),
+        queue: queue_id("billing"),
+        at: at("2026-03-09T15:00:00Z"),
+        now: monday(),
+    };
+    let hold = town.store.hold_slot(hold).await.unwrap();
+    let town = town.reopened().await;
+    // The dice of the second run fall as in the first; ids must not.
+    for _ in 0..100 {
+        town.chance.uuid();
+    }
+    assert_eq!(town.get(&booked).await.slot, booked.slot);
+    town.is_healthy().await;
+    let full = json!({ "start_time": "2026-03-09T15:00:00Z", "end_time": "2026-03-09T15:15:00Z" });
+    let third = town
+        .try_book("billing", with(voice(2), full), monday())
+        .await;
+    assert!(
+        matches!(third, Err(StoreError::NoPlace { .. })),
+        "{third:?}"
+    );
+    let named = with(voice(3), json!({ "hold": hold.id.to_string() }));
+    town.book("billing", named, monday()).await;
     town.is_healthy().await;
 }
 

@@ -14,6 +14,7 @@ mod path;
 mod random;
 mod reading;
 mod roster;
+mod slots;
 mod town;
 
 macro_rules! conformance {
@@ -138,6 +139,26 @@ conformance! {
         a_contact_has_one_owner,
         customers_by_name,
         keys_by_their_hash,
+    }
+    slots {
+        a_wanted_time_takes_a_place,
+        as_soon_as_possible_takes_none,
+        the_last_place_is_sold_once,
+        what_ends_gives_its_place_back,
+        moving_moves_the_place,
+        a_full_slot_refuses_the_move,
+        other_changes_keep_the_place,
+        the_new_one_has_the_place_of_the_old,
+        who_asks_again_has_no_second_place,
+        a_hold_keeps_a_place,
+        a_hold_ends_by_the_clock,
+        a_hold_is_used_once,
+        what_is_refused_keeps_its_hold,
+        limits_of_day_and_customer,
+        places_go_along_to_another_queue,
+        the_customers_own_clock,
+        a_queue_without_slots,
+        many_at_once_never_more_than_there_is,
     }
     operations {
         signals_come_after_the_commit,
