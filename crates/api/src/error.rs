@@ -104,15 +104,22 @@ pub struct Problem {
     pub detail: String,
     pub errors: Vec<FieldProblem>,
     pub guard: Option<Guard>,
+    /// What there is instead of what was asked; boxed, because refusals are passed along a long way.
+    pub instead: Box<Instead>,
+    pub retry_after: Option<u64>,
+    /// The challenge of a 401 or 403.
+    pub challenge: Option<String>,
+}
+
+/// What there is instead of what was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Instead {
     /// Where the callback is read that stands against it.
     pub callback: Option<String>,
     /// The first moment at which it would be allowed.
     pub next: Option<Timestamp>,
-    /// Free slots that could be had instead.
+    /// Free slots that could be had.
     pub alternatives: Vec<SlotView>,
-    pub retry_after: Option<u64>,
-    /// The challenge of a 401 or 403.
-    pub challenge: Option<String>,
 }
 
 impl Problem {
@@ -122,9 +129,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             guard: None,
-            callback: None,
-            next: None,
-            alternatives: Vec::new(),
+            instead: Box::default(),
             retry_after: None,
             challenge: None,
         }
@@ -148,7 +153,10 @@ impl Problem {
     fn no_place(why: NoPlace, alternatives: Vec<SlotView>) -> Self {
         Problem {
             errors: Problems::one("start_time", why.name(), why.sentence()).0,
-            alternatives,
+            instead: Box::new(Instead {
+                alternatives,
+                ..Instead::default()
+            }),
             ..Problem::new(Code::SlotUnavailable, why.sentence())
         }
     }
@@ -219,9 +227,9 @@ impl Problem {
                 })
                 .collect(),
             guard: self.guard.map(Guard::name),
-            callback: self.callback.as_deref(),
-            next: self.next.map(wire_time::write),
-            alternatives: &self.alternatives,
+            callback: self.instead.callback.as_deref(),
+            next: self.instead.next.map(wire_time::write),
+            alternatives: &self.instead.alternatives,
         };
         serde_json::to_string(&view)
             .unwrap_or_else(|_| r#"{"type":"/problems/internal","status":500}"#.to_owned())
@@ -287,7 +295,10 @@ impl From<Refusal> for Problem {
                 Problem {
                     errors: Problems::one(field, "no_moment", detail.clone()).0,
                     guard: Some(guard),
-                    next,
+                    instead: Box::new(Instead {
+                        next,
+                        ..Instead::default()
+                    }),
                     ..Problem::new(Code::Guarded, detail)
                 }
             }

@@ -4,7 +4,7 @@ use super::answer_of;
 use crate::ApiSettings;
 use crate::ApiState;
 use crate::auth::{Caller, Writing};
-use crate::error::Problem;
+use crate::error::{Instead, Problem};
 use crate::extract::JsonObject;
 use crate::idempotency::{RepeatHeader, Repeatable, answer, earlier};
 use crate::view::{BookingRequest, CallbackView};
@@ -124,7 +124,10 @@ pub(super) fn refused<D>(state: &ApiState, caller: &Caller<D>, error: StoreError
         link = Some(state.settings.url(&format!("/v1/callbacks/{of}")));
     }
     Problem {
-        callback: link,
+        instead: Box::new(Instead {
+            callback: link,
+            ..Instead::default()
+        }),
         ..Problem::from(error)
     }
 }

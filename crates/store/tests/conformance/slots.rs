@@ -575,14 +575,16 @@ pub async fn the_customers_own_clock(town: &Town) {
         .collect();
     assert_eq!(ends, ["2026-03-10T00:00:00Z", "2026-03-10T23:45:00Z"]);
     assert_eq!(theirs.len(), 4 * (7 + 6));
-    // Seven in the morning there: others are offered, at hours that suit.
+    // Seven in the morning there: the first hour that suits is named.
     let early = with(
         between(1, "2026-03-10T17:00:00Z", "2026-03-10T17:15:00Z"),
         json!({ "time_zone": "Pacific/Honolulu" }),
     );
     match town.try_book("billing", early, monday()).await {
-        Err(StoreError::Refused(Refusal::Guarded(_))) => {}
-        other => panic!("guarded, not {other:?}"),
+        Err(StoreError::Refused(Refusal::NoMoment { next, .. })) => {
+            assert_eq!(next, Some(at("2026-03-10T18:00:00Z")));
+        }
+        other => panic!("no moment, not {other:?}"),
     }
     let asked = with(
         between(1, "2026-03-10T17:00:00Z", "2026-03-10T18:30:00Z"),
