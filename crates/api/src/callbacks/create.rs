@@ -4,7 +4,7 @@ use super::answer_of;
 use crate::ApiSettings;
 use crate::ApiState;
 use crate::auth::{Caller, Writing};
-use crate::error::{Instead, Problem};
+use crate::error::Problem;
 use crate::extract::JsonObject;
 use crate::idempotency::{RepeatHeader, Repeatable, answer, earlier};
 use crate::view::{BookingRequest, CallbackView};
@@ -123,13 +123,9 @@ pub(super) fn refused<D>(state: &ApiState, caller: &Caller<D>, error: StoreError
     {
         link = Some(state.settings.url(&format!("/v1/callbacks/{of}")));
     }
-    Problem {
-        instead: Box::new(Instead {
-            callback: link,
-            ..Instead::default()
-        }),
-        ..Problem::from(error)
-    }
+    let mut problem = Problem::from(error);
+    problem.instead.callback = link;
+    problem
 }
 
 /// The open callback, with the word that no new one was made.
