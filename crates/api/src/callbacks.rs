@@ -1,5 +1,6 @@
 //! `/v1/callbacks`: booking, reading, changing and ending callbacks.
 
+mod admission;
 pub mod attempts;
 pub mod cancel;
 pub mod change;

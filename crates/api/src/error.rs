@@ -1,6 +1,6 @@
 //! Every refusal, in one form: RFC 9457 problem details with a stable type and, per field, what is wrong.
 
-use crate::view::SlotView;
+use crate::view::{SlotView, TimesView};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -71,6 +71,10 @@ codes! {
         "`guard` names the rule (closed, do-not-call, …). Choose another time or contact, or change the rule.";
     Duplicate => "duplicate", CONFLICT, "The number has an open callback in this queue",
         "The queue takes one request per number. `callback` is where the open one is read and changed, for keys that may read it.";
+    Full => "full", CONFLICT, "There is no room in this window",
+        "`promises` are times that would be given now. Book one of them, or a longer window.";
+    Unplanned => "unplanned", CONFLICT, "The queue has no staff plan",
+        "Only a queue whose `capacity` is a staff plan can be asked this. Give it one, or do without.";
     IntakePaused => "intake_paused", CONFLICT, "The queue takes no requests just now",
         "A supervisor paused the queue's intake. Try another queue, or later.";
     Fenced => "fenced", CONFLICT, "Another node took the callback over",
@@ -120,6 +124,8 @@ pub struct Instead {
     pub next: Option<Timestamp>,
     /// Free slots that could be had.
     pub alternatives: Vec<SlotView>,
+    /// Times that would be promised.
+    pub promises: Vec<TimesView>,
 }
 
 impl Problem {
@@ -230,6 +236,7 @@ impl Problem {
             callback: self.instead.callback.as_deref(),
             next: self.instead.next.map(wire_time::write),
             alternatives: &self.instead.alternatives,
+            promises: &self.instead.promises,
         };
         serde_json::to_string(&view)
             .unwrap_or_else(|_| r#"{"type":"/problems/internal","status":500}"#.to_owned())
@@ -309,6 +316,10 @@ impl From<Refusal> for Problem {
             ),
             // The store answers with the slots that are free instead; see below.
             Refusal::NoPlace(unplaced) => Problem::no_place(unplaced.why, Vec::new()),
+            Refusal::Full => Problem::new(
+                Code::Full,
+                "The queue has no room for another callback in this window.",
+            ),
             Refusal::IntakePaused => {
                 Problem::new(Code::IntakePaused, "The queue takes no requests just now.")
             }
@@ -423,6 +434,10 @@ pub struct ProblemView<'a> {
     #[serde(skip_serializing_if = "<[SlotView]>::is_empty")]
     #[schema(required = false, value_type = Vec<SlotView>)]
     pub alternatives: &'a [SlotView],
+    /// With `full`: times that would be promised instead, the nearest first.
+    #[serde(skip_serializing_if = "<[TimesView]>::is_empty")]
+    #[schema(required = false, value_type = Vec<TimesView>)]
+    pub promises: &'a [TimesView],
 }
 
 /// One broken rule.

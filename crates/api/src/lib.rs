@@ -33,7 +33,7 @@ pub use settings::ApiSettings;
 
 use ringback_callbacks::clock::{Chance, Clock};
 use ringback_scheduling::Almanac;
-use ringback_store::Store;
+use ringback_store::{Outlook, Store};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +52,8 @@ pub struct ApiState {
     pub route_health: RouteHealth,
     /// The rules of local time and the lists of holidays in use.
     pub almanac: Arc<Almanac>,
+    /// Promises for queues with a staff plan; `None` where nobody plans.
+    pub outlook: Option<Arc<dyn Outlook>>,
     /// Cancelled when the server begins to stop: readiness says so, and streams end.
     pub stopping: CancellationToken,
     pub(crate) rate: Arc<gate::rate::RateLimit>,
@@ -73,6 +75,7 @@ impl ApiState {
             metrics: Arc::new(Metrics::new()),
             route_health: Arc::new(Vec::new),
             almanac: Arc::default(),
+            outlook: None,
             stopping: CancellationToken::new(),
             rate: Arc::new(gate::rate::RateLimit::new(
                 settings.requests_per_second,
@@ -91,6 +94,11 @@ impl ApiState {
 
     pub fn with_almanac(mut self, almanac: Arc<Almanac>) -> Self {
         self.almanac = almanac;
+        self
+    }
+
+    pub fn with_outlook(mut self, outlook: Arc<dyn Outlook>) -> Self {
+        self.outlook = Some(outlook);
         self
     }
 

@@ -1,8 +1,11 @@
 //! `/v1/queues`: what callbacks wait in.
 
+pub mod estimate;
 pub mod get;
 pub mod holds;
+pub mod learned;
 pub mod list;
+pub mod live;
 pub mod put;
 pub mod remove;
 pub mod slots;
@@ -17,7 +20,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use ringback_callbacks::ids::{QueueId, TenantId};
 use ringback_callbacks::queue::Queue;
-use ringback_store::StoreError;
+use ringback_store::{Outlook, StoreError};
 
 /// For the document.
 #[derive(utoipa::IntoParams)]
@@ -35,6 +38,18 @@ async fn find(state: &ApiState, tenant: &TenantId, id: &QueueId) -> Result<Queue
         .queue(tenant, id)
         .await?
         .ok_or_else(|| Problem::not_found("queue"))
+}
+
+/// The planner, where there is one.
+fn planner(state: &ApiState) -> Result<&dyn Outlook, Problem> {
+    state.outlook.as_deref().ok_or_else(unplanned)
+}
+
+fn unplanned() -> Problem {
+    Problem::new(
+        Code::Unplanned,
+        "The queue's rules have no capacity with a staff plan.",
+    )
 }
 
 fn shown(queue: &Queue, counts: Option<Vec<(String, u64)>>) -> Response {

@@ -69,6 +69,13 @@ fn brisk() -> OpenApiRouter<ApiState> {
         .routes(routes!(queues::slots::list_slots))
         .routes(routes!(queues::holds::hold_slot))
         .routes(routes!(queues::holds::release_hold))
+        .routes(routes!(queues::estimate::estimate_queue))
+        .routes(routes!(queues::live::report_live))
+        .routes(routes!(
+            queues::learned::get_learned,
+            queues::learned::put_learned,
+            queues::learned::forget_learned
+        ))
         .routes(routes!(agents::list::list_agents))
         .routes(routes!(
             agents::get::get_agent,

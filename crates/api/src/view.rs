@@ -6,6 +6,7 @@ mod callback;
 mod customer;
 mod event;
 mod interaction;
+mod outlook;
 mod queue;
 mod requests;
 mod slot;
@@ -17,6 +18,7 @@ pub use callback::{CallbackView, ContactView, HeldView, OfferNote, PromiseView, 
 pub use customer::CustomerView;
 pub use event::EventView;
 pub use interaction::{AnyView, InteractionView, revision_of};
+pub use outlook::{EstimateView, LearnedView, TimesView};
 pub use queue::{QueueCounts, QueueRulesBody, QueueView};
 pub use requests::*;
 pub use slot::{HoldView, SlotListView, SlotTimeView, SlotView};

@@ -39,6 +39,9 @@ pub struct Callback {
     /// The slot of the queue in which it has a place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<SlotTime>,
+    /// Since when the open promise is not expected to be kept.
+    #[serde(with = "stored::optional", default)]
+    pub at_risk: Option<Timestamp>,
     pub callback_type: Option<i32>,
     pub state: State,
     /// The number of the last claim; every new claim gets the next.

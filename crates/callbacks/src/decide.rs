@@ -3,9 +3,11 @@
 use crate::callback::{Callback, Promise, PromiseState};
 use crate::guard::{self, Facts};
 use crate::outcome::Verdict;
+use crate::planning;
 use crate::state::State;
 use crate::wire_time::{self, plus};
 use jiff::Timestamp;
+use ringback_scheduling::plan::Ended;
 use ringback_scheduling::retry::{GiveUp, Kind, Retry};
 use std::time::Duration;
 
@@ -79,7 +81,9 @@ pub fn after_attempt(
         callback.window.end,
         facts.jitter,
     ) {
-        Retry::At(at) => Next::Retry(at),
+        Retry::At(at) => {
+            Next::Retry(planned_try(callback, verdict, kind, facts, now).unwrap_or(at))
+        }
         Retry::GiveUp(_) if has_next => Next::NextContact(now),
         // The window's end is where it expires; a longer window given meanwhile still helps.
         Retry::GiveUp(GiveUp::WindowEnds) => Next::Retry(callback.window.end.unwrap_or(now)),
@@ -87,6 +91,29 @@ pub fn after_attempt(
             Next::Exhausted
         }
     }
+}
+
+/// Where the queue has a staff plan, its planner knows the better moment: how often is still for the table to say,
+/// when is not. Faults of ours are mended by the table alone.
+fn planned_try(
+    callback: &Callback,
+    verdict: Verdict,
+    kind: Kind,
+    facts: &Facts<'_>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let ended = match kind {
+        Kind::Busy => Ended::Busy,
+        Kind::NoAnswer => Ended::NoAnswer,
+        Kind::Machine => Ended::Machine,
+        Kind::Deferred | Kind::RouteFault | Kind::Unknown | Kind::Declined | Kind::Invalid => {
+            return None;
+        }
+    };
+    let table = &facts.queue.rules().retry;
+    let of_kind = (table.rule(kind).times + 1).saturating_sub(callback.tries.of(verdict));
+    let in_all = table.max_attempts.saturating_sub(callback.attempts);
+    planning::next_try(callback, facts, ended, of_kind.min(in_all), now)
 }
 
 /// The promise given for a request whose first allowed moment is `first`.

@@ -105,6 +105,10 @@ event_kinds! {
     PromiseMoved => "promise_moved",
     /// The window ended without the promised contact: the customer is owed an apology; `offers` are new times.
     ApologyDue => "apology_due",
+    /// The open promise is not expected to be kept; `expected_from` and `expected_to` say what is expected instead.
+    PromiseAtRisk => "promise_at_risk",
+    /// A promise that was in danger is expected to be kept after all.
+    PromiseSafe => "promise_safe",
     /// The promise was kept.
     PromiseKept => "promise_kept",
     /// Contact was made, but after the promised window.

@@ -240,18 +240,31 @@ pub fn customer_zones(callback: &Callback, facts: &Facts<'_>) -> Vec<TimeZone> {
         .time_zone
         .as_deref()
         .or(facts.customer.time_zone.as_deref());
+    zones_for(
+        stated,
+        Some(callback.contact()),
+        &facts.queue.rules().hours.time_zone,
+    )
+}
+
+/// The same from its parts: the zone that was stated, the contact, and the queue's zone.
+pub fn zones_for(
+    stated: Option<&str>,
+    contact: Option<&Contact>,
+    queue_zone: &str,
+) -> Vec<TimeZone> {
     if let Some(zone) = stated.and_then(|name| TimeZone::get(name).ok()) {
         return vec![zone];
     }
     let mut found = Vec::new();
-    if let Contact::Phone(number) = callback.contact() {
+    if let Some(Contact::Phone(number)) = contact {
         found = zones::zones_of(number)
             .iter()
             .filter_map(|name| TimeZone::get(name).ok())
             .collect();
     }
     if found.is_empty() {
-        found.extend(TimeZone::get(&facts.queue.rules().hours.time_zone).ok());
+        found.extend(TimeZone::get(queue_zone).ok());
     }
     found
 }

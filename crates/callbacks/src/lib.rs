@@ -18,6 +18,7 @@ pub mod ids;
 pub mod interaction;
 pub mod lifecycle;
 pub mod outcome;
+pub mod planning;
 pub mod problem;
 pub mod promise;
 pub mod queue;

@@ -29,6 +29,7 @@ mod merging;
 mod offers;
 mod places;
 mod promises;
+mod risk;
 mod trying;
 
 pub use intake::{Accepted, accept};
@@ -130,6 +131,11 @@ pub enum Command {
     Merge {
         new: Box<NewCallback>,
         left: Vec<BodyKind>,
+    },
+    /// The planner's expectation of an open promise: in danger, or out of it again.
+    WatchPromise {
+        at_risk: bool,
+        expected: Option<(Timestamp, Timestamp)>,
     },
     /// A fault no retry mends, such as a response type without any channel.
     Fail {
@@ -242,6 +248,9 @@ pub enum Refusal {
     /// No slot can be had at the wanted time.
     #[error("no place: {}", .0.why.name())]
     NoPlace(Box<Unplaced>),
+    /// The queue's plan has no room for another callback in this window.
+    #[error("there is no room for another callback in this window")]
+    Full,
 }
 
 /// Carries out one command, or says why not. Pure: all it knows is in its arguments.
@@ -297,6 +306,7 @@ pub fn step(
         Command::StoreBody { kind, info } => work.store_body(kind, info),
         Command::Replace { by } => work.replace(by)?,
         Command::Merge { new, left } => work.merge(*new, &left)?,
+        Command::WatchPromise { at_risk, expected } => work.watch_promise(at_risk, expected),
         Command::Fail { fence, fault } => work.fail(fence, fault)?,
     }
     Ok(work.finish())
@@ -329,6 +339,10 @@ impl<'a> Work<'a> {
     }
 
     fn finish(mut self) -> Step {
+        // Another promise, or one that is settled, is not the one that was in danger.
+        if self.after.promise != self.before.promise {
+            self.after.at_risk = None;
+        }
         if self.after.state.is_ended() && self.after.interaction.ended_at.is_none() {
             self.after.interaction.ended_at = Some(self.now);
             self.after.held = None;

@@ -2,6 +2,7 @@
 
 use crate::contact::{DialRules, ResponseType};
 use crate::ids::{QueueId, TenantId};
+use crate::planning::QueuePlan;
 use crate::problem::Problems;
 use crate::wire_time::stored;
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use ringback_scheduling::retry::RetryTable;
 use ringback_scheduling::slots::{BookingRules, SlotPlan};
 use ringback_scheduling::staffing::CapacityRules;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A queue as it is stored: its rules, and the two switches a supervisor throws in a hurry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -262,6 +263,8 @@ pub struct QueueView {
     pub hours: Option<Arc<Hours>>,
     /// `None` where bookings have no limit.
     pub slots: Option<Arc<SlotPlan>>,
+    /// Worked out when it is first asked for.
+    plan: OnceLock<Option<Arc<QueuePlan>>>,
 }
 
 impl QueueView {
@@ -283,10 +286,26 @@ impl QueueView {
             (hours, _) => (hours, None),
         };
         QueueView {
+            slots,
+            ..QueueView::with_hours(queue, hours)
+        }
+    }
+
+    /// A queue of which somebody else says when it is open; `None`: nobody can say.
+    pub fn with_hours(queue: Queue, hours: Option<Arc<Hours>>) -> Self {
+        QueueView {
             queue,
             hours,
-            slots,
+            slots: None,
+            plan: OnceLock::new(),
         }
+    }
+
+    /// The staff plan, if the queue's capacity is one.
+    pub fn plan(&self) -> Option<&QueuePlan> {
+        self.plan
+            .get_or_init(|| QueuePlan::of(self).map(Arc::new))
+            .as_deref()
     }
 
     pub fn rules(&self) -> &QueueRules {

@@ -75,6 +75,8 @@ pub struct NewCallback {
     pub hold: Option<HoldId>,
     /// The place in the queue of the open callback it takes over; set by the store, never by a client.
     pub place: Option<Place>,
+    /// What the queue's planner says; set by the server, never by a client.
+    pub admission: Admission,
 }
 
 /// A place in a queue that passes from one callback to the one that takes it over.
@@ -86,6 +88,18 @@ pub struct Place {
     pub owner: Option<i64>,
     /// The end of what was promised.
     pub deadline: Timestamp,
+}
+
+/// What the queue's planner says to a booking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// The queue has no plan: its own rules give the promise.
+    #[default]
+    Unplanned,
+    /// There is room, and this is promised: the first try begins between these moments, both counted.
+    Promised { from: Timestamp, to: Timestamp },
+    /// There is no room in the window.
+    Full,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +175,7 @@ pub fn parse_new(
             text.parse()
                 .map_err(|_| "must be the id of a hold (a UUID)")
         }),
+        admission: Admission::Unplanned,
     };
     f.refuse_unknown();
     f.finish().map(|()| new)

@@ -11,12 +11,14 @@ mod lease;
 mod mail;
 mod observer;
 mod place;
+mod planner;
 mod prune;
 mod rescue;
 mod wheel;
 mod windows;
 
 pub use observer::{Observer, Unobserved};
+pub use planner::Planner;
 pub use windows::resolve_windows;
 
 use jiff::Timestamp;
@@ -67,6 +69,7 @@ pub(crate) struct Parts {
     pub node: NodeId,
     pub settings: Settings,
     pub observer: Arc<dyn Observer>,
+    pub planner: Arc<Planner>,
     /// No new claims; offers and unbegun assignments go back.
     pub draining: CancellationToken,
     /// Calls are ended now.
@@ -147,6 +150,24 @@ impl Dispatcher {
         settings: Settings,
         observer: Arc<dyn Observer>,
     ) -> Dispatcher {
+        let planner = Planner::new(store.clone(), Arc::default());
+        let house = (store, channels, clock, chance);
+        Dispatcher::start_planned(house, node, settings, observer, planner)
+    }
+
+    /// The same with a planner that others ask as well: the API promises what this clockwork is to keep.
+    pub fn start_planned(
+        (store, channels, clock, chance): (
+            Arc<dyn Store>,
+            Channels,
+            Arc<dyn Clock>,
+            Arc<dyn Chance>,
+        ),
+        node: NodeId,
+        settings: Settings,
+        observer: Arc<dyn Observer>,
+        planner: Arc<Planner>,
+    ) -> Dispatcher {
         let parts = Arc::new(Parts {
             store,
             channels,
@@ -155,6 +176,7 @@ impl Dispatcher {
             node,
             settings,
             observer,
+            planner,
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
@@ -213,6 +235,10 @@ impl Dispatcher {
         self.parts.ended.cancel();
         self.loops.close();
         self.loops.wait().await;
+        let now = self.parts.clock.now();
+        if let Err(error) = self.parts.planner.keep(now, true).await {
+            tracing::warn!(error = %error, "what was learned last is not stored");
+        }
     }
 
     /// Ends the wait of [`Dispatcher::drain`] from elsewhere.

@@ -38,6 +38,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
             biased;
             () = parts.draining.cancelled() => break,
             () = parts.room.notified() => {}
+            () = parts.planner.news.notified() => {}
             signal = signals.recv() => {
                 heed(&parts, signal);
                 // A burst of commits is one reason to look, not many.
@@ -69,10 +70,14 @@ async fn look(
     catch_up: &mut CatchUp,
 ) -> ringback_store::Result<Option<Timestamp>> {
     rescue::lapsed(parts, tasks).await?;
+    let mut planned;
     let paced = loop {
         let now = parts.clock.now();
         let room = catch_up.room(now);
         let places = parts.settings.max_claims.saturating_sub(parts.carried());
+        parts.planner.catch_up(now).await?;
+        let orders = parts.planner.orders(now);
+        planned = orders.wake;
         let claimed = parts
             .store
             .claim_due(ClaimOrder {
@@ -81,8 +86,14 @@ async fn look(
                 lease: parts.settings.lease,
                 limit: parts.settings.batch,
                 places: places.min(room),
+                picks: orders.picks.clone(),
             })
-            .await?;
+            .await;
+        let seated = claimed
+            .as_ref()
+            .map_or(&[][..], |claimed| &claimed.callbacks);
+        parts.planner.claimed(&orders.picks, seated);
+        let claimed = claimed?;
         let taken = claimed.callbacks.len();
         let paced = catch_up.took(taken, places.min(room), claimed.more, now);
         for callback in claimed.callbacks {
@@ -93,8 +104,10 @@ async fn look(
         }
     };
     parts.observer.carried(parts.carried());
+    parts.planner.watch(parts.clock.now()).await?;
+    parts.planner.keep(parts.clock.now(), false).await?;
     let wake = parts.store.next_wake().await?;
-    let next = [wake, paced].into_iter().flatten().min();
+    let next = [wake, paced, planned].into_iter().flatten().min();
     // Something due already that no place or seat could take is looked at again when a signal comes;
     // without this floor it would keep the wheel spinning.
     let floor = plus(parts.clock.now(), Duration::from_millis(250));

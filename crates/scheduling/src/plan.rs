@@ -13,12 +13,12 @@ mod rules;
 mod sweep;
 mod tuning;
 
-pub use desk::{Answer, Desk, Orders, View};
+pub use desk::{Answer, Basis, Desk, Orders, View};
 pub use job::{Ask, Ended, Job};
 pub use learned::{Learned, Mean};
 pub use live::{Live, reserve};
 pub use reach::{Phone, Reach};
 pub use retry::{Again, retry};
 pub use rules::{Interval, LiveRules, RingTimes, Rules, Second, Steps};
-pub use sweep::{Fit, Supply, Task, sweep};
+pub use sweep::{Fit, Supply, Task, sweep, sweep_noting};
 pub use tuning::Tuning;

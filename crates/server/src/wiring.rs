@@ -11,7 +11,7 @@ use ringback_callbacks::wire_time;
 use ringback_channels::sip::{SipChannel, SipChannelConfig};
 use ringback_channels::smtp::SmtpChannel;
 use ringback_channels::{Channel, Channels};
-use ringback_dispatch::{Dispatcher, Settings, resolve_windows};
+use ringback_dispatch::{Dispatcher, Planner, Settings, resolve_windows};
 use ringback_sip::SipEngine;
 use ringback_store::{OpenOptions, Store, StoreError};
 use std::fs::{DirBuilder, File, OpenOptions as FileOptions, TryLockError};
@@ -120,9 +120,11 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         chance.clone(),
         config.api.clone(),
     );
+    let planner = Planner::new(store.clone(), almanac.clone());
     let state = state
         .with_route_health(route_health(&channels))
-        .with_almanac(almanac);
+        .with_almanac(almanac)
+        .with_outlook(planner.clone());
     let stopping = state.stopping.clone();
     let observer = Arc::new(Measures::new(&state.metrics));
 
@@ -136,14 +138,12 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         catch_up_per_second: config.dispatch.catch_up_per_second,
         ..Settings::default()
     };
-    let dispatcher = Dispatcher::start(
-        store.clone(),
-        channels.clone(),
-        clock,
-        chance,
+    let dispatcher = Dispatcher::start_planned(
+        (store.clone(), channels.clone(), clock, chance),
         node,
         settings,
         observer,
+        planner,
     );
 
     let http = HttpServer::start(listener, ringback_api::router(state), &config.http);

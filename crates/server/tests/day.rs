@@ -3,10 +3,14 @@
 
 #[path = "day/ailing.rs"]
 mod ailing;
+#[path = "day/planned.rs"]
+mod planned;
 #[path = "day/town.rs"]
 mod town;
 #[path = "day/trouble.rs"]
 mod trouble;
+#[path = "day/twin.rs"]
+mod twin;
 
 use ringback_channels::fake::Script;
 use serde_json::json;

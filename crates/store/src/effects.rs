@@ -70,6 +70,7 @@ pub(crate) fn deciding_queue<'a>(
         | Command::StoreBody { .. }
         | Command::Replace { .. }
         | Command::Merge { .. }
+        | Command::WatchPromise { .. }
         | Command::Fail { .. } => &callback.queue,
     }
 }
@@ -121,6 +122,7 @@ pub(crate) fn wanted(
         | Command::StoreBody { .. }
         | Command::Merge { .. }
         | Command::Replace { .. }
+        | Command::WatchPromise { .. }
         | Command::Fail { .. } => return None,
     };
     lifecycle::wanted(&window, within, now)

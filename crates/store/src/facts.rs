@@ -164,9 +164,5 @@ fn unreadable(tenant: &TenantId, id: &QueueId, switches: Switches) -> QueueView 
         created_at: Timestamp::UNIX_EPOCH,
         revision: 0,
     };
-    QueueView {
-        queue,
-        hours: None,
-        slots: None,
-    }
+    QueueView::with_hours(queue, None)
 }

@@ -10,11 +10,13 @@ mod error;
 mod events;
 mod facts;
 mod orders;
+mod outlook;
 mod seats;
 mod sqlite;
 
 pub use error::StoreError;
 pub use orders::*;
+pub use outlook::*;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -191,6 +193,31 @@ pub trait Store: Send + Sync + 'static {
     async fn hold_slot(&self, order: HoldOrder) -> Result<SlotHold>;
     /// Gives a kept place back. False if it is not kept (any more).
     async fn release_hold(&self, tenant: &TenantId, id: HoldId, now: Timestamp) -> Result<bool>;
+
+    // ── what the planner remembers ───────────────────────────────────────────────────────────────
+
+    /// The queues of every tenant.
+    async fn every_queue(&self) -> Result<Vec<Queue>>;
+    /// Callbacks of a queue that have not ended, in order of their ids, after `after`.
+    async fn open_in_queue(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        after: Option<InteractionId>,
+        limit: usize,
+    ) -> Result<Vec<Callback>>;
+    /// What was learned about a queue, as it was last put.
+    async fn learned(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+    ) -> Result<Option<serde_json::Value>>;
+    async fn put_learned(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        figures: serde_json::Value,
+    ) -> Result<()>;
 
     // ── agents ───────────────────────────────────────────────────────────────────────────────────
 

@@ -161,6 +161,17 @@ pub struct ClaimOrder {
     pub limit: usize,
     /// Claims this node may still take on.
     pub places: usize,
+    /// Queues whose callbacks a planner picks: of those that wait for agents or for the DN only these are
+    /// claimed, in this order. All other queues are served by priority, promise and patience.
+    pub picks: Vec<Picks>,
+}
+
+/// What a planner wants dialled now in one queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picks {
+    pub tenant: TenantId,
+    pub queue: QueueId,
+    pub callbacks: Vec<InteractionId>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -14,6 +14,7 @@ mod keys;
 mod migrations;
 mod open;
 mod path;
+mod planning;
 mod queues;
 mod readers;
 mod reads;
@@ -393,6 +394,43 @@ impl Store for Sqlite {
     async fn release_hold(&self, tenant: &TenantId, id: HoldId, now: Timestamp) -> Result<bool> {
         let tenant = tenant.clone();
         self.write(move |write, _| slots::release(write.conn, &tenant, id, now))
+            .await
+    }
+
+    async fn every_queue(&self) -> Result<Vec<Queue>> {
+        self.read(|conn, _| planning::every_queue(conn)).await
+    }
+
+    async fn open_in_queue(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        after: Option<InteractionId>,
+        limit: usize,
+    ) -> Result<Vec<Callback>> {
+        let (tenant, queue) = (tenant.clone(), queue.clone());
+        self.read(move |conn, _| planning::open_in_queue(conn, &tenant, &queue, after, limit))
+            .await
+    }
+
+    async fn learned(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+    ) -> Result<Option<serde_json::Value>> {
+        let (tenant, queue) = (tenant.clone(), queue.clone());
+        self.read(move |conn, _| planning::learned(conn, &tenant, &queue))
+            .await
+    }
+
+    async fn put_learned(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        figures: serde_json::Value,
+    ) -> Result<()> {
+        let (tenant, queue) = (tenant.clone(), queue.clone());
+        self.write(move |write, _| planning::put_learned(write, &tenant, &queue, &figures))
             .await
     }
 

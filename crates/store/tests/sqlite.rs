@@ -187,6 +187,7 @@ async fn a_damaged_row_does_not_block_the_line() {
     let whole = town.book("pbx", voice(2), later(1)).await;
     let wait = ringback_store::ClaimOrder {
         places: 0,
+        picks: Vec::new(),
         ..claim_order("one", later(2))
     };
     town.store.claim_due(wait).await.unwrap();

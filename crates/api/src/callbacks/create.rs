@@ -1,5 +1,6 @@
 //! `POST /v1/callbacks`: the door by which every booking comes in.
 
+use super::admission::Place;
 use super::answer_of;
 use crate::ApiSettings;
 use crate::ApiState;
@@ -69,7 +70,7 @@ pub async fn create_callback(
 ) -> Result<Response, Problem> {
     let now = state.clock.now();
     let asked = repeatable.asked(caller.application, &body.bytes);
-    let new = match read_booking(&state, &caller.tenant, &body.object, now).await {
+    let mut new = match read_booking(&state, &caller.tenant, &body.object, now).await {
         Ok(new) => new,
         // It may have been a good booking when it was sent first.
         Err(problem) => {
@@ -91,6 +92,7 @@ pub async fn create_callback(
         stored
     };
     let idempotent = asked.map(|asked| asked.order(render.clone()));
+    let place = Place::ask(&state, &caller.tenant, id, &mut new, now, true).await?;
     let order = AcceptOrder {
         tenant: caller.tenant.clone(),
         id,
@@ -102,12 +104,13 @@ pub async fn create_callback(
     };
     let accepted = state.store.accept(order).await;
     Ok(
-        match accepted.map_err(|error| refused(&state, &caller, error))? {
-            Acceptance::New(_, Some(stored)) | Acceptance::Merged(_, Some(stored)) => {
-                answer(stored, false)
+        match accepted.map_err(|error| place.explain(refused(&state, &caller, error)))? {
+            Acceptance::New(callback, stored) => {
+                place.keep();
+                answer(stored.unwrap_or_else(|| render(&callback)), false)
             }
-            Acceptance::New(callback, None) | Acceptance::Merged(callback, None) => {
-                answer(render(&callback), false)
+            Acceptance::Merged(callback, stored) => {
+                answer(stored.unwrap_or_else(|| render(&callback)), false)
             }
             Acceptance::Repeated(stored) => answer(stored, true),
         },

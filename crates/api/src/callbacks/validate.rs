@@ -1,5 +1,6 @@
 //! `POST /v1/callbacks/validate`: what a booking would become, without booking it.
 
+use super::admission::Place;
 use super::create::{read_booking, refused};
 use crate::ApiState;
 use crate::auth::{Caller, Writing};
@@ -32,10 +33,12 @@ pub async fn validate_callback(
     body: JsonObject,
 ) -> Result<Json<ValidationView>, Problem> {
     let now = state.clock.now();
-    let new = read_booking(&state, &caller.tenant, &body.object, now).await?;
+    let mut new = read_booking(&state, &caller.tenant, &body.object, now).await?;
+    let id = InteractionId(state.chance.uuid());
+    let place = Place::ask(&state, &caller.tenant, id, &mut new, now, false).await?;
     let order = AcceptOrder {
         tenant: caller.tenant.clone(),
-        id: InteractionId(state.chance.uuid()),
+        id,
         new,
         actor: caller.actor(),
         now,
@@ -43,7 +46,7 @@ pub async fn validate_callback(
         dry_run: true,
     };
     let accepted = state.store.accept(order).await;
-    match accepted.map_err(|error| refused(&state, &caller, error))? {
+    match accepted.map_err(|error| place.explain(refused(&state, &caller, error)))? {
         Acceptance::New(callback, _) => Ok(Json(ValidationView::new(&callback))),
         Acceptance::Merged(callback, _) => Ok(Json(ValidationView {
             merged: Some(true),

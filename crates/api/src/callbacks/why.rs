@@ -12,7 +12,8 @@ use ringback_callbacks::ids::InteractionId;
 
 /// Ask why not yet
 ///
-/// The guards are asked again, now, without changing anything.
+/// The guards are asked again, now, without changing anything. Where the queue has a staff plan, the planner says
+/// when it expects the next attempt.
 #[utoipa::path(
     get,
     path = "/v1/callbacks/{id}/why",
@@ -29,5 +30,14 @@ pub async fn why_callback(
     let now = state.clock.now();
     let answer = state.store.guard_now(&caller.tenant, id, now).await?;
     let answer = answer.ok_or_else(|| Problem::not_found("callback"))?;
-    Ok(Json(why(&answer, now)))
+    let mut view = why(&answer, now);
+    if view.waiting
+        && let Some(outlook) = &state.outlook
+        && let Some(estimate) = outlook
+            .expect(&caller.tenant, &answer.callback.queue, id, now)
+            .await?
+    {
+        view.expect(&estimate);
+    }
+    Ok(Json(view))
 }

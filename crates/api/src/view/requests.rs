@@ -386,3 +386,45 @@ documented! {
         pub do_not_call: bool,
     }
 }
+
+/// What the telephone system sees of the calls that come in by themselves.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "read field by field; here for the document")]
+pub struct LiveRequest {
+    /// Calls waiting now.
+    waiting: u32,
+    /// Since when the one that waits longest does.
+    #[schema(nullable = false, format = DateTime, value_type = Option<String>)]
+    oldest_waiting_since: Option<String>,
+    /// Calls that came in today.
+    arrived: u32,
+    /// Calls answered today, in time or late.
+    answered: u32,
+    /// Of these, within the seconds of the queue's target.
+    answered_in_time: u32,
+    /// Calls that gave up today.
+    abandoned: u32,
+    /// Agents in live calls now; 0 if absent.
+    agents_busy: Option<u32>,
+}
+
+/// Changes to learned figures.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "read field by field; here for the document")]
+pub struct LearnedRequest {
+    figures: Vec<LearnedFigureChange>,
+}
+
+/// A change to one learned figure.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "read field by field; here for the document")]
+pub struct LearnedFigureChange {
+    #[schema(example = "handling_seconds")]
+    name: String,
+    /// Go by this from now on.
+    #[schema(nullable = false)]
+    value: Option<f64>,
+    /// Learn it no further, or again.
+    #[schema(nullable = false)]
+    frozen: Option<bool>,
+}

@@ -1,15 +1,16 @@
 //! "Why not yet?": one answer put together from the state and what the guards say now.
 
 use super::date;
+use super::outlook::{BasisView, TimesView};
 use jiff::Timestamp;
 use ringback_callbacks::guard::{Guard, Held};
 use ringback_callbacks::state::{DueReason, State};
-use ringback_store::GuardAnswer;
+use ringback_store::{Estimate, GuardAnswer};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Why a callback is not being dialled just now, and when it is expected to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = Why)]
 pub struct WhyView {
     /// Inner state.
@@ -30,10 +31,27 @@ pub struct WhyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = DateTime)]
     pub expected_attempt_at: Option<String>,
+    /// Where the queue has a staff plan: the interval in which the planner expects the next attempt; absent if it is
+    /// not expected in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub expected_attempt: Option<TimesView>,
+    /// What that rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rests_on: Option<BasisView>,
     /// Callbacks of the queue that come before it.
     pub ahead: u64,
     /// Agents or places of the queue that are free just now.
     pub free_seats: u64,
+}
+
+impl WhyView {
+    /// Adds what the planner expects.
+    pub fn expect(&mut self, estimate: &Estimate) {
+        self.expected_attempt = estimate.interval.as_ref().map(TimesView::of);
+        self.rests_on = Some(BasisView::new(&estimate.basis));
+    }
 }
 
 pub fn why(answer: &GuardAnswer, now: Timestamp) -> WhyView {
@@ -49,6 +67,8 @@ pub fn why(answer: &GuardAnswer, now: Timestamp) -> WhyView {
         sentence: sentence.to_owned(),
         until: until.map(date),
         expected_attempt_at: expected.map(date),
+        expected_attempt: None,
+        rests_on: None,
         ahead: answer.ahead,
         free_seats: answer.free_seats,
     };

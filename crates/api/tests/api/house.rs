@@ -335,6 +335,7 @@ impl House {
             lease: Duration::from_secs(60),
             limit: 100,
             places: 100,
+            picks: Vec::new(),
         };
         self.store.claim_due(order).await.unwrap().callbacks.len()
     }

@@ -6,7 +6,7 @@ use crate::event::{Actor, EventKind};
 use crate::guard::Facts;
 use crate::ids::{CustomerId, InteractionId, TenantId};
 use crate::interaction::{Bodies, BodyInfo, BodyKind, EntityType, Interaction};
-use crate::request::{NewBody, NewCallback};
+use crate::request::{Admission, NewBody, NewCallback};
 use crate::state::{DueReason, State};
 use crate::wire_time;
 use jiff::Timestamp;
@@ -89,6 +89,7 @@ pub fn accept(
         promise: Promise::open(new.window.start, new.window.start),
         told: None,
         slot: None,
+        at_risk: None,
         callback_type: new.callback_type,
         state: State::Received,
         fence: 0,
@@ -115,8 +116,17 @@ pub fn accept(
     work.resolve_local()?;
     work.take_up_hold()?;
     work.place_again(DueReason::Booked)?;
-    if let Some(place) = new.place {
-        work.take_place(&place);
+    match new.place {
+        // A place that is kept for it is its own, however full the plan is.
+        None if new.hold.is_some() && new.admission == Admission::Full => {}
+        None => work.admit(&new.admission)?,
+        // It takes over a place that was given already: there is room.
+        Some(place) => {
+            if new.admission != Admission::Full {
+                work.admit(&new.admission)?;
+            }
+            work.take_place(&place);
+        }
     }
     let promise = work.after.promise;
     let number = callback.contact().expose().to_owned();
@@ -146,4 +156,23 @@ pub fn accept(
         step: work.finish(),
         bodies: new.bodies,
     })
+}
+
+impl Work<'_> {
+    /// Puts the planner's promise in the place of the one that the rules alone would give. Hours and the
+    /// customer's night still bind: a promise never begins before the first moment at which a dial is allowed.
+    fn admit(&mut self, admission: &Admission) -> Result<(), Refusal> {
+        let (from, to) = match admission {
+            Admission::Unplanned => return Ok(()),
+            Admission::Full => return Err(Refusal::Full),
+            Admission::Promised { from, to } => (*from, *to),
+        };
+        let promise = &mut self.after.promise;
+        promise.from = promise.from.max(wire_time::truncate(from));
+        promise.to = promise.from.max(wire_time::truncate(to));
+        if let State::Scheduled { due, .. } = &mut self.after.state {
+            *due = promise.from.max(*due);
+        }
+        Ok(())
+    }
 }

@@ -290,6 +290,39 @@ impl Store for Troubled {
         self.write(self.raw.release_hold(tenant, id, now)).await
     }
 
+    async fn every_queue(&self) -> Result<Vec<Queue>> {
+        self.read(self.raw.every_queue()).await
+    }
+
+    async fn open_in_queue(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        after: Option<InteractionId>,
+        limit: usize,
+    ) -> Result<Vec<Callback>> {
+        self.read(self.raw.open_in_queue(tenant, queue, after, limit))
+            .await
+    }
+
+    async fn learned(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+    ) -> Result<Option<serde_json::Value>> {
+        self.read(self.raw.learned(tenant, queue)).await
+    }
+
+    async fn put_learned(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        figures: serde_json::Value,
+    ) -> Result<()> {
+        self.write(self.raw.put_learned(tenant, queue, figures))
+            .await
+    }
+
     async fn put_agent(&self, agent: Agent, expected: Option<u64>) -> Result<Agent> {
         self.write(self.raw.put_agent(agent, expected)).await
     }

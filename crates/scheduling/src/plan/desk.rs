@@ -1,5 +1,9 @@
 //! One queue's planner: what is open, who is there, what was learned; and the decisions.
 
+mod outlook;
+
+pub use outlook::Basis;
+
 use super::job::{Ask, Ended, Job};
 use super::learned::Learned;
 use super::live::{Live, reserve};

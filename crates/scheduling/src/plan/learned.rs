@@ -2,9 +2,10 @@
 
 use super::job::Ended;
 use super::rules::Rules;
+use serde::{Deserialize, Serialize};
 
 /// A mean that starts from a prior and follows what is observed; one observation moves it little.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
     prior: f64,
     sum: f64,
@@ -35,10 +36,28 @@ impl Mean {
     pub fn value(&self) -> f64 {
         self.sum / self.weight
     }
+
+    /// What learning started from.
+    pub fn prior(&self) -> f64 {
+        self.prior
+    }
+
+    /// Observations that the value rests on; old ones fade, and the prior counts as some.
+    pub fn observations(&self) -> f64 {
+        self.weight
+    }
+
+    /// The same figure with this value, as firmly believed as before.
+    pub fn with_value(self, value: f64) -> Mean {
+        Mean {
+            sum: value * self.weight,
+            ..self
+        }
+    }
 }
 
 /// The learned figures of one queue.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
     /// Talk and wrap of an answered callback, seconds.
     pub handling: Mean,

@@ -111,6 +111,11 @@ impl Live {
         self.since = Some(now);
     }
 
+    /// Takes note of agent seconds spent on live calls while nobody watched.
+    pub fn handled(&mut self, seconds: f64) {
+        self.busy += seconds.max(0.0);
+    }
+
     /// Mean handling of a live call, seconds: the forecast's until a hundred calls were seen.
     pub fn handling(&self, rules: &Rules) -> f64 {
         let Some(live) = &rules.live else { return 0.0 };

@@ -46,6 +46,11 @@ struct Waiting {
 
 /// Places `tasks` on `supply`. `tasks` must be in order of `from`.
 pub fn sweep(supply: &Supply, tasks: &[Task]) -> Fit {
+    sweep_noting(supply, tasks, |_, _| {})
+}
+
+/// The same; `note` is told the index of each task that begins in time, and when.
+pub fn sweep_noting(supply: &Supply, tasks: &[Task], mut note: impl FnMut(usize, Second)) -> Fit {
     let mut fit = Fit::default();
     let mut heap: BinaryHeap<Reverse<Waiting>> = BinaryHeap::new();
     let mut next = 0;
@@ -81,6 +86,7 @@ pub fn sweep(supply: &Supply, tasks: &[Task]) -> Fit {
                             heap.push(Reverse(first));
                             break;
                         }
+                        note(first.index, moment as Second);
                         if task.asked && fit.begins.is_none() {
                             fit.begins = Some(moment as Second);
                         }

@@ -287,6 +287,41 @@ impl Store for Ailing {
         self.inner.release_hold(tenant, id, now).await
     }
 
+    async fn every_queue(&self) -> Result<Vec<Queue>> {
+        self.asked("every_queue")?;
+        self.inner.every_queue().await
+    }
+
+    async fn open_in_queue(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        after: Option<InteractionId>,
+        limit: usize,
+    ) -> Result<Vec<Callback>> {
+        self.asked("open_in_queue")?;
+        self.inner.open_in_queue(tenant, queue, after, limit).await
+    }
+
+    async fn learned(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+    ) -> Result<Option<serde_json::Value>> {
+        self.asked("learned")?;
+        self.inner.learned(tenant, queue).await
+    }
+
+    async fn put_learned(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        figures: serde_json::Value,
+    ) -> Result<()> {
+        self.asked("put_learned")?;
+        self.inner.put_learned(tenant, queue, figures).await
+    }
+
     async fn put_agent(&self, agent: Agent, expected: Option<u64>) -> Result<Agent> {
         self.asked("put_agent")?;
         self.inner.put_agent(agent, expected).await

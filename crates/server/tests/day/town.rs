@@ -10,7 +10,7 @@ use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::ids::NodeId;
 use ringback_channels::Channels;
 use ringback_channels::fake::FakeChannel;
-use ringback_dispatch::{Dispatcher, Settings, Unobserved};
+use ringback_dispatch::{Dispatcher, Planner, Settings, Unobserved};
 use ringback_sim::clock::{ManualClock, SeededChance};
 use ringback_store::{OpenOptions, Store};
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ pub struct Town {
     clock: ManualClock,
     store: Arc<dyn Store>,
     router: axum::Router,
+    /// What the API is made of, but for the planner, which belongs to a run of the node.
+    state: ApiState,
     node: Option<Node>,
     /// A second node on the same store.
     other: Option<Node>,
@@ -70,7 +72,7 @@ impl Town {
             shared.clone(),
         );
         let mails = FakeChannel::new("smtp", &[ResponseType::Email], shared);
-        let router = ringback_api::router(state);
+        let router = ringback_api::router(state.clone());
         let mut town = Town {
             channels: Channels(vec![calls.clone(), mails.clone()]),
             settings: Settings::default(),
@@ -80,6 +82,7 @@ impl Town {
             clock,
             store,
             router,
+            state,
             node: None,
             other: None,
             boots: 0,
@@ -103,17 +106,21 @@ impl Town {
 
     /// A new run of the same node.
     pub async fn start_again(&mut self) {
-        self.node = Some(self.run_of("one"));
+        let planner = Planner::new(self.store.clone(), Arc::default());
+        let state = self.state.clone().with_outlook(planner.clone());
+        self.router = ringback_api::router(state);
+        self.node = Some(self.run_of("one", planner));
         self.rest().await;
     }
 
     /// A second node, which works on the same store.
     pub async fn start_another(&mut self) {
-        self.other = Some(self.run_of("two"));
+        let planner = Planner::new(self.store.clone(), Arc::default());
+        self.other = Some(self.run_of("two", planner));
         self.rest().await;
     }
 
-    fn run_of(&mut self, name: &str) -> Node {
+    fn run_of(&mut self, name: &str, planner: Arc<Planner>) -> Node {
         self.boots += 1;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -125,14 +132,17 @@ impl Town {
             boot: Uuid::from_u128(self.boots),
         };
         let guard = runtime.enter();
-        let dispatcher = Dispatcher::start(
-            self.ailing.clone(),
-            self.channels.clone(),
-            Arc::new(self.clock.clone()),
-            Arc::new(SeededChance::new(1000 + self.boots as u64)),
+        let dispatcher = Dispatcher::start_planned(
+            (
+                self.ailing.clone(),
+                self.channels.clone(),
+                Arc::new(self.clock.clone()),
+                Arc::new(SeededChance::new(1000 + self.boots as u64)),
+            ),
             node,
             self.settings.clone(),
             Arc::new(Unobserved),
+            planner,
         );
         drop(guard);
         Node {
@@ -376,6 +386,12 @@ impl Town {
             "{method} {path}: {status} {answer}"
         );
         answer
+    }
+
+    /// The same for those who do not know what will be answered.
+    pub async fn try_send(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let (status, answer) = self.call(method, path, Some(body)).await;
+        (status.as_u16(), answer)
     }
 
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {

@@ -18,7 +18,7 @@ use ringback_callbacks::ids::{InteractionId, TenantId};
 use ringback_callbacks::lifecycle::{self, Accepted, Command, Refusal};
 use ringback_callbacks::problem::Problems;
 use ringback_callbacks::queue::QueueView;
-use ringback_callbacks::request::NewCallback;
+use ringback_callbacks::request::{Admission, NewCallback};
 use rusqlite::Connection;
 
 pub(super) fn accept(
@@ -154,6 +154,10 @@ fn slots_for(
     customer: &Customer,
     now: Timestamp,
 ) -> Result<Option<SlotFacts>> {
+    // Where a planner has answered, the plan is what is sold; slots are for those who keep one beforehand.
+    if new.hold.is_none() && new.admission != Admission::Unplanned {
+        return Ok(None);
+    }
     let held = match new.hold {
         Some(hold) => Some(slots::take_hold(conn, tenant, hold, &new.queue, now)?),
         None => None,

@@ -17,6 +17,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0002_slots",
         include_str!("../../migrations/sqlite/0002_slots.sql"),
     ),
+    (
+        "0003_learned",
+        include_str!("../../migrations/sqlite/0003_learned.sql"),
+    ),
 ];
 
 pub(super) fn migrate(conn: &Connection) -> Result<()> {

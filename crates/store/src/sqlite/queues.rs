@@ -109,6 +109,6 @@ pub(super) fn queue_id(text: &str) -> Result<QueueId> {
     QueueId::parse(text).map_err(|_| super::faults::damaged("queues", "id", "not a queue's id"))
 }
 
-fn queue_of(doc: &str) -> Result<Queue> {
+pub(super) fn queue_of(doc: &str) -> Result<Queue> {
     serde_json::from_str(doc).map_err(|error| unreadable("queues", "doc", &error))
 }

@@ -5,7 +5,7 @@ use super::rows::{self, blob, tenant_of, uuid};
 use super::writer::Write;
 use super::{House, agents, gather, queues};
 use crate::seats::{FreeAgent, Roster, Seating, Waiting};
-use crate::{ClaimOrder, Claimed, Result};
+use crate::{ClaimOrder, Claimed, Picks, Result};
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::decide::choose_agent;
 use ringback_callbacks::ids::{AgentId, InteractionId, OfferId, QueueId, TenantId};
@@ -13,13 +13,15 @@ use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::state::Target;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 /// Callbacks that wait for the same kind of seat, in the order of service.
 struct Line {
     tenant: TenantId,
     of: Of,
     seats: Seats,
+    /// A planner says who comes next; `None`: priority, promise and patience do.
+    picks: Option<VecDeque<InteractionId>>,
 }
 
 enum Of {
@@ -55,9 +57,9 @@ pub(super) fn seat_waiting(
     limit: usize,
 ) -> Result<Claimed> {
     let mut roster = agents::roster(write.conn)?;
-    let mut lines = open_lines(write.conn, house, &roster)?;
+    let mut lines = open_lines(write.conn, house, &roster, &order.picks)?;
     let mut heads = BinaryHeap::new();
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in lines.iter_mut().enumerate() {
         if let Some(first) = line.next(write.conn, None)? {
             heads.push(Reverse((first, index)));
         }
@@ -102,7 +104,12 @@ pub(super) fn seat_waiting(
 
 /// Lines that have somebody waiting and a seat for them. A queue without seats costs one look-up,
 /// however many wait in it.
-fn open_lines(conn: &Connection, house: &House, roster: &Roster) -> Result<Vec<Line>> {
+fn open_lines(
+    conn: &Connection,
+    house: &House,
+    roster: &Roster,
+    planned: &[Picks],
+) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     let mut statement = conn.prepare_cached(
         "SELECT queues.tenant, queues.id, kinds.by_mail
@@ -132,10 +139,17 @@ fn open_lines(conn: &Connection, house: &House, roster: &Roster) -> Result<Vec<L
                 Seating::Nobody => continue,
             }
         };
+        // Letters take their turn; a removed queue is emptied, whatever was planned.
+        let picks = planned
+            .iter()
+            .find(|picks| picks.tenant == tenant && picks.queue == queue)
+            .filter(|_| !by_mail && !matches!(seats, Seats::Gone))
+            .map(|picks| picks.callbacks.iter().copied().collect());
         let line = Line {
             tenant,
             of: Of::Queue { queue, by_mail },
             seats,
+            picks,
         };
         if line.has_seat(roster) {
             lines.push(line);
@@ -147,6 +161,7 @@ fn open_lines(conn: &Connection, house: &House, roster: &Roster) -> Result<Vec<L
                 tenant,
                 of: Of::Agent(agent),
                 seats: Seats::Certain(agent),
+                picks: None,
             });
         }
     }
@@ -262,7 +277,10 @@ impl Line {
     }
 
     /// The next in line behind `after`.
-    fn next(&self, conn: &Connection, after: Option<&Waiting>) -> Result<Option<Waiting>> {
+    fn next(&mut self, conn: &Connection, after: Option<&Waiting>) -> Result<Option<Waiting>> {
+        if let Some(picks) = &mut self.picks {
+            return next_pick(conn, &self.tenant, picks);
+        }
         // Everybody stands behind this place.
         let front = Waiting {
             rank: i64::MIN,
@@ -302,6 +320,29 @@ impl Line {
         };
         found.transpose()
     }
+}
+
+/// The next pick that waits; others may have moved on since they were picked.
+fn next_pick(
+    conn: &Connection,
+    tenant: &TenantId,
+    picks: &mut VecDeque<InteractionId>,
+) -> Result<Option<Waiting>> {
+    while let Some(id) = picks.pop_front() {
+        let found = conn
+            .prepare_cached(
+                "SELECT rank, since, id FROM callbacks
+                 WHERE tenant = ?1 AND id = ?2 AND state = 'queued' AND by_mail = 0",
+            )?
+            .query_row(params![tenant.as_str(), blob(&id.0)], |row| {
+                Ok(waiting_of(row))
+            })
+            .optional()?;
+        if found.is_some() {
+            return found.transpose();
+        }
+    }
+    Ok(None)
 }
 
 fn waiting_of(row: &Row<'_>) -> Result<Waiting> {

@@ -41,6 +41,7 @@ pub async fn two_nodes_never_hold_the_same(town: &Town) {
         let name = if round % 2 == 0 { "one" } else { "two" };
         let order = ClaimOrder {
             places: 3,
+            picks: Vec::new(),
             ..claim_order(name, later(1))
         };
         let store = town.store.clone();
@@ -111,12 +112,14 @@ pub async fn places_of_the_node(town: &Town) {
     }
     let order = ClaimOrder {
         places: 2,
+        picks: Vec::new(),
         ..claim_order("one", later(1))
     };
     let claimed = town.store.claim_due(order).await.unwrap();
     assert_eq!((claimed.callbacks.len(), claimed.more), (2, false));
     let none = ClaimOrder {
         places: 0,
+        picks: Vec::new(),
         ..claim_order("one", later(1))
     };
     assert!(
@@ -145,6 +148,7 @@ pub async fn the_order_of_service(town: &Town) {
         town.store
             .claim_due(ClaimOrder {
                 places: 0,
+                picks: Vec::new(),
                 ..claim_order("one", now)
             })
             .await

@@ -120,6 +120,7 @@ async fn act(town: &Town, deed: Deed, now: &mut Timestamp) -> Result<(), StoreEr
                 .claim_due(ringback_store::ClaimOrder {
                     limit,
                     places: limit,
+                    picks: Vec::new(),
                     ..order
                 })
                 .await?;

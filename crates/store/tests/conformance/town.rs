@@ -374,6 +374,7 @@ pub fn claim_order(name: &str, now: Timestamp) -> ClaimOrder {
         lease: LEASE,
         limit: 1000,
         places: 1000,
+        picks: Vec::new(),
     }
 }
 

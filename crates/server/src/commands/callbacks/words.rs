@@ -163,6 +163,8 @@ fn sentence_on(day: Option<&str>, kind: EventKind, detail: &Value) -> String {
         EventKind::ApologyDue => {
             "the customer was not called as promised, and is offered new times".to_owned()
         }
+        EventKind::PromiseAtRisk => "the promise is not expected to be kept".to_owned(),
+        EventKind::PromiseSafe => "the promise is expected to be kept again".to_owned(),
         EventKind::PromiseKept => "the promise is kept".to_owned(),
         EventKind::PromiseLate => "the promise is kept, but late".to_owned(),
         EventKind::PromiseBroken => "the promise is broken".to_owned(),
@@ -201,6 +203,8 @@ pub fn awaited(kind: EventKind) -> &'static str {
         | EventKind::BodyStored
         | EventKind::Recorded
         | EventKind::PromiseMoved
+        | EventKind::PromiseAtRisk
+        | EventKind::PromiseSafe
         | EventKind::PromiseKept
         | EventKind::PromiseLate
         | EventKind::PromiseBroken => "waiting for what comes next",
@@ -255,6 +259,8 @@ pub fn is_end(kind: EventKind) -> bool {
         | EventKind::Rescued
         | EventKind::PromiseMoved
         | EventKind::ApologyDue
+        | EventKind::PromiseAtRisk
+        | EventKind::PromiseSafe
         | EventKind::PromiseKept
         | EventKind::PromiseLate
         | EventKind::PromiseBroken

@@ -177,6 +177,8 @@ impl Teller {
             | EventKind::Rescued
             | EventKind::PromiseMoved
             | EventKind::ApologyDue
+            | EventKind::PromiseAtRisk
+            | EventKind::PromiseSafe
             | EventKind::PromiseKept
             | EventKind::PromiseLate
             | EventKind::PromiseBroken
