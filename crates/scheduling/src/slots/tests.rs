@@ -1,3 +1,5 @@
+//! Slots in tables and at random: where they begin, what they carry, and that nothing is sold twice.
+
 use super::*;
 use crate::duration::Span;
 use crate::hours::HoursConfig;

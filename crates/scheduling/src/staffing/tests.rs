@@ -1,3 +1,5 @@
+//! Plans in tables: the week, certain dates, days on which the clock jumps, and everything that is refused.
+
 use super::*;
 use jiff::SignedDuration;
 use proptest::prelude::*;
