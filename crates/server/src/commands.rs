@@ -34,7 +34,7 @@ pub enum Command {
     Openapi,
     /// Measure bookings per second, delay of dialling, and memory
     Bench(bench::BenchArgs),
-    /// Put the planner to the test: the promise bench speaks to it line by line
+    /// Rehearse a day: what would have been kept with more agents, another plan, more demand
     Simulate(simulate::SimulateArgs),
 }
 
@@ -48,7 +48,7 @@ pub async fn run(command: Command) -> ExitCode {
         Command::Migrate(args) => migrate::run(args).await,
         Command::Openapi => openapi::run(),
         Command::Bench(args) => bench::run(args).await,
-        Command::Simulate(args) => simulate::run(args),
+        Command::Simulate(args) => simulate::run(args).await,
     }
 }
 

@@ -210,6 +210,19 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
         .map_err(StartError::Store)
 }
 
+/// Opens the store of a configuration for a command that only looks: nothing is made, migrated or written, so that it
+/// may be asked while a server runs.
+pub async fn open_to_read(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    let options = OpenOptions {
+        readers: 1,
+        read_only: true,
+        ..OpenOptions::default()
+    };
+    ringback_store::open(&config.server.store_url(), options, Arc::new(SystemChance))
+        .await
+        .map_err(StartError::Store)
+}
+
 fn prepare_data(config: &Config) -> Result<File, StartError> {
     make_private_dir(&config.server.data)?;
     let database = config.server.store_url();

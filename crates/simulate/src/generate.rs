@@ -87,7 +87,7 @@ pub enum GenerateError {
     NeverOpen { date: jiff::civil::Date },
     #[error("agents_plan: nobody is there while the centre is open")]
     Nobody,
-    #[error("load: must be a number from 0 to 10")]
+    #[error("load: must be a number above 0, at most 10")]
     Load,
     #[error(
         "load: the live calls alone are {least:.2} of the staff's time, so it must be more than that"
@@ -192,7 +192,7 @@ fn moment_of(pieces: &[Piece], share: f64) -> Second {
 impl Recipe {
     /// Requests that make up the load, those included that nobody can keep.
     fn requests(&self, staffed: &[Piece]) -> Result<usize, GenerateError> {
-        if !(0.0..=10.0).contains(&self.load) {
+        if !(self.load > 0.0 && self.load <= 10.0) {
             return Err(GenerateError::Load);
         }
         let header = &self.header;

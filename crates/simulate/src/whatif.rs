@@ -187,7 +187,8 @@ impl Outlook {
     pub fn of(rehearsals: &[(Scenario, Figures)]) -> Outlook {
         let mean = |value: fn(&Figures) -> f64| {
             let sum: f64 = rehearsals.iter().map(|(_, figures)| value(figures)).sum();
-            sum / rehearsals.len().max(1) as f64
+            // A sum of nothing is −0; nobody wants to read that.
+            sum / rehearsals.len().max(1) as f64 + 0.0
         };
         let live = rehearsals.iter().any(|(day, _)| !day.calls.is_empty());
         let met = rehearsals.iter().filter(|(day, figures)| {

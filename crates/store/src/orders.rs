@@ -39,6 +39,9 @@ pub struct OpenOptions {
     pub almanac: Arc<Almanac>,
     /// Where temporary files may go; `None`: the system's own place.
     pub temp: Option<PathBuf>,
+    /// Only look: the database must exist with this program's schema, nothing is migrated, and every verb that writes
+    /// answers an error.
+    pub read_only: bool,
 }
 
 impl Default for OpenOptions {
@@ -50,6 +53,7 @@ impl Default for OpenOptions {
             idempotency_kept: Duration::from_secs(48 * 3600),
             almanac: Arc::default(),
             temp: None,
+            read_only: false,
         }
     }
 }

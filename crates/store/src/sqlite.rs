@@ -122,6 +122,11 @@ impl Sqlite {
         work: impl FnOnce(&mut Write<'_>, &House) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.still_open()?;
+        if self.house.options.read_only {
+            return Err(StoreError::Configuration(
+                "the database is open for reading only".to_owned(),
+            ));
+        }
         let house = Arc::clone(&self.house);
         self.doors
             .writer

@@ -343,3 +343,36 @@ async fn hot_questions_use_their_indexes() {
         );
     }
 }
+
+#[tokio::test]
+async fn who_only_looks_changes_nothing() {
+    let town = storied().await;
+    let looking = OpenOptions {
+        read_only: true,
+        ..OpenOptions::default()
+    };
+    // Beside the store that is at work.
+    let store = ringback_store::open(&town.url, looking.clone(), Dice::new(1))
+        .await
+        .unwrap();
+    let queues = store.queues(&tenant()).await.unwrap();
+    assert_eq!(queues, town.store.queues(&tenant()).await.unwrap());
+    let error = store.put_queue(queues[0].clone(), None).await.unwrap_err();
+    assert!(error.to_string().contains("reading only"), "{error}");
+    store.close().await;
+    town.is_healthy().await;
+    // A schema of another age is not brought up to date, and a file that is not there is not made.
+    Connection::open(path(&town))
+        .unwrap()
+        .pragma_update(None, "user_version", 0)
+        .unwrap();
+    let error = ringback_store::open(&town.url, looking.clone(), Dice::new(1))
+        .await
+        .err()
+        .expect("an older schema is refused");
+    assert!(error.to_string().contains("schema 0"), "{error}");
+    let none = path(&town).with_file_name("none.db");
+    let url = format!("sqlite:{}", none.display());
+    let missing = ringback_store::open(&url, looking, Dice::new(1)).await;
+    assert!(missing.is_err() && !none.exists());
+}

@@ -197,3 +197,227 @@ fn what_cannot_be_understood_ends_with_line_and_field() {
         "{errors}"
     );
 }
+
+/// A queue with two agents, open by day, and one that nobody serves.
+const BILLING: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+data = "data"
+[api]
+open_on_loopback = true
+[[queues]]
+id = "billing"
+name = "Billing"
+hours = { opening_hours = "Mo-Fr 08:00-18:00", time_zone = "Europe/London" }
+dial = { regions = ["GB"], default_region = "GB" }
+[[queues]]
+id = "nobody"
+name = "Nobody"
+hours = { opening_hours = "Mo-Fr 08:00-18:00", time_zone = "Europe/London" }
+dial = { regions = ["GB"], default_region = "GB" }
+[[agents]]
+id = 1
+name = "Ann"
+dn = "101"
+queues = ["billing"]
+[[agents]]
+id = 2
+name = "Bob"
+dn = "102"
+queues = ["billing"]
+"#;
+
+/// A Tuesday on which eight people want their call, an hour apart.
+fn booked() -> Place {
+    let mut place = Place::new(BILLING);
+    place.start();
+    for hour in 10..18 {
+        place.book(&[
+            "--queue",
+            "billing",
+            "--to",
+            &format!("+4420794600{hour}"),
+            "--at",
+            &format!("2027-03-09T{hour}:00:00Z"),
+        ]);
+    }
+    place
+}
+
+#[test]
+fn a_recorded_day_is_rehearsed_with_and_without_the_change() {
+    let mut place = booked();
+    let ask = |place: &Place, more: &[&str]| {
+        let all = [
+            &[
+                "simulate",
+                "--queue",
+                "billing",
+                "--day",
+                "2027-03-09",
+                "--json",
+            ],
+            more,
+        ];
+        place.json(&all.concat())
+    };
+    // While the server runs.
+    let told = ask(&place, &["--agents", "4", "--demand", "x3"]);
+    assert_eq!(told["basis"], "recorded");
+    assert_eq!(told["record"]["callbacks"], 8);
+    assert_eq!(told["record"]["open"], 8);
+    assert_eq!(told["drawn"]["never_dialled"], 8);
+    assert_eq!(told["without"]["requests"], 8.0);
+    // Of those who come on top a few take it back, and then do not count.
+    let requests = told["with"]["requests"].as_f64().unwrap();
+    assert!((20.0..=24.0).contains(&requests), "{told:#}");
+    assert_eq!(told["difference"]["requests"], requests - 8.0);
+    assert_eq!(told["change"]["staff"]["agents"], 4);
+    // One call an hour for two agents: there is room for everybody.
+    assert_eq!(told["without"]["declined"], 0.0, "{told:#}");
+    assert_eq!(told["without"]["broken"], 0.0, "{told:#}");
+    assert!(told["without"]["kept"].as_f64() > Some(0.7), "{told:#}");
+    let notes = told["notes"].to_string();
+    assert!(notes.contains("drawn by chance"), "{notes}");
+    assert!(
+        notes.contains("the 2 agents who serve the queue"),
+        "{notes}"
+    );
+
+    place.signal("TERM");
+    assert_eq!(place.wait().code(), Some(0));
+    let database = place.dir.path().join("data/ringback.db");
+    let before = std::fs::read(&database).unwrap();
+    let again = ask(&place, &["--agents", "4", "--demand", "x3"]);
+    assert_eq!(again, told, "the same seed");
+    let other = ask(&place, &["--agents", "4", "--demand", "x3", "--seed", "99"]);
+    assert_ne!(other["with"], told["with"], "another seed");
+    assert_eq!(
+        std::fs::read(&database).unwrap(),
+        before,
+        "nothing is changed"
+    );
+}
+
+#[test]
+fn a_made_up_day_needs_no_record() {
+    let mut place = Place::new(BILLING);
+    place.start();
+    let plan = "[[weekly]]\ndays = \"Mo-Fr\"\nfrom = \"08:00\"\nto = \"18:00\"\nagents = 4\n";
+    std::fs::write(place.dir.path().join("plan.toml"), plan).unwrap();
+    let arguments = [
+        "simulate",
+        "--queue",
+        "billing",
+        "--day",
+        "2027-03-09",
+        "--load",
+        "1.1",
+        "--seed",
+        "7",
+        "--runs",
+        "2",
+        "--capacity-plan",
+        "plan.toml",
+    ];
+    let table = place.ok(&arguments);
+    for expected in [
+        "WITHOUT",
+        "made-up day 2027-03-09",
+        "broken promises",
+        "kept as told",
+        "seeds 7 to 8",
+    ] {
+        assert!(table.contains(expected), "{table}");
+    }
+    let told = place.json(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(told["basis"], "generated");
+    assert_eq!(told["record"], Value::Null);
+    let kept = |which: &str| told[which]["kept"].as_f64().unwrap();
+    assert!(kept("with") > kept("without") + 0.05, "{told:#}");
+    assert!(
+        told["difference"]["declined"].as_f64() < Some(0.0),
+        "{told:#}"
+    );
+}
+
+#[test]
+fn questions_without_an_answer_say_why() {
+    let mut place = Place::new(BILLING);
+    let output = place.run(&["simulate", "--queue", "billing"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no database that can be read"));
+    assert!(!place.dir.path().join("data").exists(), "nothing is made");
+    place.start();
+    for (name, plan) in [
+        ("odd.toml", "[[weekly]]\ndays = \"Mo-Fr\"\nstaff = 4\n"),
+        (
+            "night.toml",
+            "[[weekly]]\ndays = \"Mo-Fr\"\nfrom = \"20:00\"\nto = \"22:00\"\nagents = 4\n",
+        ),
+        ("slots.toml", "per_slot = 4\n"),
+    ] {
+        std::fs::write(place.dir.path().join(name), plan).unwrap();
+    }
+    let tuesday = ["--day", "2027-03-09", "--generated"];
+    let table: [(&[&str], &str); 13] = [
+        (
+            &["--queue", "nope"],
+            "--queue: there is no queue `nope`; known are `billing`, `nobody`",
+        ),
+        (
+            &["--queue", "bill ing"],
+            "--queue: `bill ing` is no name of a queue",
+        ),
+        (
+            &["--queue", "billing", "--day", "2027-03-09"],
+            "--day: there is no record of 2027-03-09",
+        ),
+        (
+            &["--queue", "billing", "--day", "2027-03-13"],
+            "--day: queue `billing` is closed on 2027-03-13",
+        ),
+        (
+            &["--queue", "billing", "--day", "soon"],
+            "must be today, yesterday or a date",
+        ),
+        (
+            &["--queue", "nobody"],
+            "has neither a staff plan nor agents",
+        ),
+        (&["--queue", "billing", "--agents", "0"], "'--agents <N>'"),
+        (
+            &["--queue", "billing", "--capacity-plan", "none.toml"],
+            "--capacity-plan: none.toml: cannot be read",
+        ),
+        (
+            &["--queue", "billing", "--capacity-plan", "odd.toml"],
+            "unknown field `staff`",
+        ),
+        (
+            &["--queue", "billing", "--capacity-plan", "night.toml"],
+            "has nobody there while the queue is open",
+        ),
+        (
+            &["--queue", "billing", "--capacity-plan", "slots.toml"],
+            "per_slot: a number per slot says nothing",
+        ),
+        (
+            &["--queue", "billing", "--demand", "20%"],
+            "must be a factor",
+        ),
+        (&["--queue", "billing", "--load", "11"], "load"),
+    ];
+    for (arguments, expected) in table {
+        let mut all = vec!["simulate"];
+        all.extend(arguments);
+        if !arguments.contains(&"--day") {
+            all.extend(tuesday);
+        }
+        let output = place.run(&all);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}

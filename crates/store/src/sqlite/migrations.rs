@@ -27,6 +27,19 @@ pub(super) fn migrate(conn: &Connection) -> Result<()> {
     run(conn, MIGRATIONS)
 }
 
+/// Whether the database has this program's schema, without touching it.
+pub(super) fn current(conn: &Connection) -> Result<()> {
+    belongs_to_us(conn)?;
+    let (found, known) = (version(conn)?, MIGRATIONS.len());
+    if usize::try_from(found).is_ok_and(|found| found == known) {
+        return Ok(());
+    }
+    Err(StoreError::Configuration(format!(
+        "the database has schema {found}, this program knows {known}: `ringback serve` or `ringback migrate` of the \
+         same version brings it there"
+    )))
+}
+
 fn run(conn: &Connection, migrations: &[(&str, &str)]) -> Result<()> {
     belongs_to_us(conn)?;
     // The version is read inside the transaction that may raise it: two programs may start at once.

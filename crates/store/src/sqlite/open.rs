@@ -31,6 +31,9 @@ pub(super) fn open(
     on_fatal: OnFatal,
 ) -> Result<Doors> {
     let in_memory = path == ":memory:";
+    if options.read_only {
+        return look(path, options, signals, commit, on_fatal);
+    }
     let conn = if in_memory {
         Connection::open_in_memory()?
     } else {
@@ -69,6 +72,39 @@ pub(super) fn open(
         on_fatal,
     })?;
     Ok(Doors { writer, readers })
+}
+
+/// Only to look: another program, perhaps an older one, may be at work on the file just now.
+fn look(
+    path: &str,
+    options: &OpenOptions,
+    signals: broadcast::Sender<Signal>,
+    commit: Commit,
+    on_fatal: OnFatal,
+) -> Result<Doors> {
+    let open = || {
+        open_reader(path).map_err(|error| {
+            StoreError::Configuration(format!("there is no database that can be read: {error}"))
+        })
+    };
+    let conn = open()?;
+    migrations::current(&conn)?;
+    let readers = (0..options.readers.max(1))
+        .map(|_| open())
+        .collect::<Result<Vec<_>>>()?;
+    // The writer's thread has a connection that cannot write; no verb gets as far as that.
+    let writer = Writer::start(WriterParts {
+        conn,
+        queue: options.write_queue,
+        group: options.group,
+        signals,
+        commit,
+        on_fatal,
+    })?;
+    Ok(Doors {
+        writer,
+        readers: Some(Readers::new(readers)),
+    })
 }
 
 fn open_file(path: &str) -> Result<Connection> {
