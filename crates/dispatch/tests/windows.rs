@@ -55,6 +55,28 @@ fn now() -> Timestamp {
     "2026-03-09T14:00:00Z".parse().unwrap()
 }
 
+async fn make_queue(store: &dyn Store, change: Value) {
+    let mut rules = json!({
+        "name": "Billing",
+        "hours": { "opening_hours": "24/7", "time_zone": "UTC" },
+        "dial": { "regions": ["US"] },
+    });
+    for (key, value) in change.as_object().unwrap() {
+        rules[key] = value.clone();
+    }
+    let queue = Queue {
+        tenant: TenantId::default(),
+        id: QueueId::parse("billing").unwrap(),
+        rules: serde_json::from_value(rules).unwrap(),
+        intake_paused: false,
+        dialling_paused: false,
+        removed: false,
+        created_at: now(),
+        revision: 0,
+    };
+    store.put_queue(queue, Some(0)).await.unwrap();
+}
+
 async fn book(store: &dyn Store, number: u32, window: Value) -> InteractionId {
     let queue = store
         .queue(&TenantId::default(), &QueueId::parse("billing").unwrap())
@@ -88,23 +110,7 @@ async fn a_start_with_a_new_edition_moves_the_instants_of_those_who_wait() {
     let folder = tempfile::tempdir().unwrap();
     let tenant = TenantId::default();
     let store = open(folder.path(), "2026a", "CET-1CEST,M3.5.0,M10.5.0/3").await;
-    let rules = serde_json::from_value(json!({
-        "name": "Billing",
-        "hours": { "opening_hours": "24/7", "time_zone": "UTC" },
-        "dial": { "regions": ["US"] },
-    }))
-    .unwrap();
-    let queue = Queue {
-        tenant: tenant.clone(),
-        id: QueueId::parse("billing").unwrap(),
-        rules,
-        intake_paused: false,
-        dialling_paused: false,
-        removed: false,
-        created_at: now(),
-        revision: 0,
-    };
-    store.put_queue(queue, Some(0)).await.unwrap();
+    make_queue(store.as_ref(), json!({})).await;
     let local = json!({ "start_time": "2026-07-01T09:00", "end_time": "2026-07-01T10:00", "time_zone": "Europe/Berlin" });
     // More than a page of them, and two that have nothing to do with it.
     let mut moving = Vec::new();
@@ -166,4 +172,59 @@ async fn a_start_with_a_new_edition_moves_the_instants_of_those_who_wait() {
         "the next start finds nothing to move"
     );
     assert_eq!(store.examine().await.unwrap().faults, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_place_in_a_slot_moves_along_and_is_never_sold_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let tenant = TenantId::default();
+    let store = open(folder.path(), "2026a", "CET-1CEST,M3.5.0,M10.5.0/3").await;
+    make_queue(
+        store.as_ref(),
+        json!({ "capacity": { "per_slot": 1 }, "booking": { "horizon": "200d" } }),
+    )
+    .await;
+    let berlin = |start: &str, end: &str| json!({ "start_time": start, "end_time": end, "time_zone": "Europe/Berlin" });
+    let free = book(
+        store.as_ref(),
+        100,
+        berlin("2026-07-01T09:30", "2026-07-01T09:45"),
+    )
+    .await;
+    let crowded = book(
+        store.as_ref(),
+        101,
+        berlin("2026-07-01T09:00", "2026-07-01T09:15"),
+    )
+    .await;
+    let there = json!({ "start_time": "2026-07-01T08:00:00Z", "end_time": "2026-07-01T08:15:00Z" });
+    let there = book(store.as_ref(), 102, there).await;
+    store.close().await;
+    drop(store);
+
+    let store = open(folder.path(), "2026b", "CET-1").await;
+    assert_eq!(
+        resolve_windows(store.as_ref(), &tenant, now())
+            .await
+            .unwrap(),
+        2
+    );
+    // callback, its slot, when it is due
+    for (id, slot, due) in [
+        (free, Some("2026-07-01T08:30:00Z"), "2026-07-01T08:30:00Z"),
+        // Its hour is full now. It was accepted, so it is called; but it holds no place that others could have.
+        (crowded, None, "2026-07-01T08:00:00Z"),
+        (there, Some("2026-07-01T08:00:00Z"), "2026-07-01T08:00:00Z"),
+    ] {
+        let callback = store.callback(&tenant, id).await.unwrap().unwrap();
+        let begins = callback.slot.map(|slot| slot.start.to_string());
+        assert_eq!(begins.as_deref(), slot, "{id}");
+        assert_eq!(callback.wakes_at().unwrap().to_string(), due, "{id}");
+        assert_eq!(callback.promise.from.to_string(), due, "{id}");
+    }
+    assert_eq!(store.examine().await.unwrap().faults, Vec::<String>::new());
+    // The places at the hours that were meant before can be had again.
+    let before =
+        json!({ "start_time": "2026-07-01T07:00:00Z", "end_time": "2026-07-01T07:15:00Z" });
+    book(store.as_ref(), 103, before).await;
 }

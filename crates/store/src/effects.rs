@@ -1,6 +1,6 @@
 //! What a step means for the rows beside the callback, worked out once for both twins.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ringback_callbacks::callback::{Callback, Window};
 use ringback_callbacks::contact::Contact;
 use ringback_callbacks::ids::{AgentId, AttemptId, QueueId};
@@ -75,6 +75,10 @@ pub(crate) fn deciding_queue<'a>(
     }
 }
 
+/// As far as new rules of local time can move a window: a day, where a country changes sides of the date line,
+/// and what daylight saving adds.
+const CLOCKS_MOVE: SignedDuration = SignedDuration::from_hours(26);
+
 /// The stretch in which a command may take a place in a slot.
 pub(crate) fn wanted(
     callback: &Callback,
@@ -100,7 +104,12 @@ pub(crate) fn wanted(
             let end = callback.window.end.filter(|_| callback.window.end_given);
             return Some((*until, end.unwrap_or_else(|| plus(*until, within))));
         }
-        // The place stays where it was sold when only the rules of local time change.
+        // Where the window will be is decided later; no country has ever moved its clocks by more.
+        Command::ResolveAgain if callback.local.is_some() => {
+            let (from, to) = lifecycle::wanted(&callback.window, within, now)?;
+            let earlier = from.checked_sub(CLOCKS_MOVE).unwrap_or(from);
+            return Some((earlier, to.checked_add(CLOCKS_MOVE).unwrap_or(to)));
+        }
         Command::ResolveAgain
         | Command::Change(_)
         | Command::TransferToQueue { .. }

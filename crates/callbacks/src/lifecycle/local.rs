@@ -2,6 +2,8 @@
 
 use super::promises::window;
 use super::{Refusal, Work};
+use crate::callback::PromiseState;
+use crate::decide;
 use crate::event::EventKind;
 use crate::guard::{self, Guard};
 use crate::problem::Problems;
@@ -96,9 +98,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Its new place on the clock. Where nothing in the moved window is allowed it is not refused, as
-    /// a booking would be: it was accepted. Then its timer is the window's start, and the guards say why
-    /// it waits until the window ends.
+    /// Its new place on the clock. Where nothing in the moved window is allowed, or no slot in it has a
+    /// place left, it is not refused, as a booking would be: it was accepted. Then its timer is the
+    /// window's start, and the guards say why it waits until the window ends.
     fn place_within_moved_window(&mut self) {
         if self.place_again(DueReason::Booked).is_err() {
             let due = self.after.window.start.max(self.now);
@@ -106,6 +108,15 @@ impl Work<'_> {
                 due,
                 reason: DueReason::Booked,
             };
+            // Its place at the hour that was meant before is free for others.
+            let window = self.after.window;
+            self.after.slot = self.after.slot.filter(|slot| {
+                slot.end > window.start && window.end.is_none_or(|end| slot.start < end)
+            });
+            if self.after.promise.state == PromiseState::Open {
+                self.after.promise = decide::promise(due, window.end, self.facts);
+                self.after.told = None;
+            }
         }
     }
 
