@@ -132,6 +132,14 @@ impl Parts {
     }
 }
 
+/// What a dispatcher works with and does not own.
+pub struct Surroundings {
+    pub store: Arc<dyn Store>,
+    pub channels: Channels,
+    pub clock: Arc<dyn Clock>,
+    pub chance: Arc<dyn Chance>,
+}
+
 /// A running dispatcher.
 pub struct Dispatcher {
     parts: Arc<Parts>,
@@ -151,23 +159,29 @@ impl Dispatcher {
         observer: Arc<dyn Observer>,
     ) -> Dispatcher {
         let planner = Planner::new(store.clone(), Arc::default());
-        let house = (store, channels, clock, chance);
-        Dispatcher::start_planned(house, node, settings, observer, planner)
+        let surroundings = Surroundings {
+            store,
+            channels,
+            clock,
+            chance,
+        };
+        Dispatcher::start_planned(surroundings, node, settings, observer, planner)
     }
 
     /// The same with a planner that others ask as well: the API promises what this clockwork is to keep.
     pub fn start_planned(
-        (store, channels, clock, chance): (
-            Arc<dyn Store>,
-            Channels,
-            Arc<dyn Clock>,
-            Arc<dyn Chance>,
-        ),
+        surroundings: Surroundings,
         node: NodeId,
         settings: Settings,
         observer: Arc<dyn Observer>,
         planner: Arc<Planner>,
     ) -> Dispatcher {
+        let Surroundings {
+            store,
+            channels,
+            clock,
+            chance,
+        } = surroundings;
         let parts = Arc::new(Parts {
             store,
             channels,

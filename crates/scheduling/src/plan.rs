@@ -16,9 +16,12 @@ mod tuning;
 pub use desk::{Answer, Basis, Desk, Orders, View};
 pub use job::{Ask, Ended, Job};
 pub use learned::{Learned, Mean};
-pub use live::{Live, reserve};
+pub use live::{Budget, Live, Outlook, idle, reserve};
 pub use reach::{Phone, Reach};
 pub use retry::{Again, retry};
 pub use rules::{Interval, LiveRules, RingTimes, Rules, Second, Steps};
 pub use sweep::{Fit, Supply, Task, sweep, sweep_noting};
 pub use tuning::Tuning;
+
+#[cfg(test)]
+mod tests;

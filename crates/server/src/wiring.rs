@@ -11,7 +11,7 @@ use ringback_callbacks::wire_time;
 use ringback_channels::sip::{SipChannel, SipChannelConfig};
 use ringback_channels::smtp::SmtpChannel;
 use ringback_channels::{Channel, Channels};
-use ringback_dispatch::{Dispatcher, Planner, Settings, resolve_windows};
+use ringback_dispatch::{Dispatcher, Planner, Settings, Surroundings, resolve_windows};
 use ringback_sip::SipEngine;
 use ringback_store::{OpenOptions, Store, StoreError};
 use std::fs::{DirBuilder, File, OpenOptions as FileOptions, TryLockError};
@@ -139,7 +139,12 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         ..Settings::default()
     };
     let dispatcher = Dispatcher::start_planned(
-        (store.clone(), channels.clone(), clock, chance),
+        Surroundings {
+            store: store.clone(),
+            channels: channels.clone(),
+            clock,
+            chance,
+        },
         node,
         settings,
         observer,

@@ -82,6 +82,11 @@ impl Job {
         }
     }
 
+    /// Whether its window passes without a dial if it is not dialled by its deadline.
+    pub fn at_stake(&self, now: Second) -> bool {
+        self.tries == 0 && self.deadline(now) >= self.ask.window.1 - 60
+    }
+
     /// Whether it may be dialled now.
     pub fn ready(&self, now: Second) -> bool {
         self.busy_since.is_none()

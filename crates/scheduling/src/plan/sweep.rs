@@ -37,6 +37,9 @@ pub struct Fit {
     pub begins: Option<Second>,
 }
 
+/// Seconds after its deadline at which a call is given up in the plan; until then it counts in part.
+const LATE: f64 = 60.0;
+
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
     to: Second,
@@ -77,17 +80,22 @@ pub fn sweep_noting(supply: &Supply, tasks: &[Task], mut note: impl FnMut(usize,
                 None => match heap.pop() {
                     Some(Reverse(first)) => {
                         let task = &tasks[first.index];
-                        if (first.to as f64) < moment {
-                            fit.late += task.work;
-                            continue;
+                        let over = (moment - first.to as f64) / LATE;
+                        if over > 0.0 {
+                            fit.late += task.work * over.min(1.0);
+                            if over >= 1.0 {
+                                continue;
+                            }
                         }
                         if *agents < 0.05 {
                             // Nobody there in this slot: put it back and go on with the next.
                             heap.push(Reverse(first));
                             break;
                         }
-                        note(first.index, moment as Second);
-                        if task.asked && fit.begins.is_none() {
+                        if over <= 0.0 {
+                            note(first.index, moment as Second);
+                        }
+                        if task.asked && fit.begins.is_none() && over <= 0.0 {
                             fit.begins = Some(moment as Second);
                         }
                         task.work
@@ -154,7 +162,8 @@ mod tests {
         let fit = sweep(&supply, &[asked, task(0, 30, 240.0), task(10, 130, 240.0)]);
         assert_eq!((fit.begins, fit.late), (Some(240), 0.0));
         let fit = sweep(&supply, &[asked, task(0, 30, 240.0), task(10, 100, 240.0)]);
-        assert_eq!((fit.begins, fit.late), (Some(120), 240.0));
+        // It begins twenty seconds late: a third of a call.
+        assert_eq!((fit.begins, fit.late), (Some(240), 80.0));
     }
 
     #[test]
@@ -169,6 +178,6 @@ mod tests {
         assert_eq!(sweep(&supply, &[asked]).begins, Some(120));
         asked.to = 100;
         let fit = sweep(&supply, &[asked]);
-        assert_eq!((fit.begins, fit.late), (None, 30.0));
+        assert_eq!((fit.begins, fit.late), (None, 10.0));
     }
 }

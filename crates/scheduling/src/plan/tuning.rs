@@ -3,97 +3,92 @@
 /// How the planner weighs things. The figures were found on the promise bench; see `docs/decisions`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
-    /// Share of the planned agents that admission counts on, when the live calls' budget is neutral.
+    /// Share of the agents that admission counts on, before the reserve for live calls.
     pub use_safe: f64,
-    /// The same for the expected course.
+    /// The same for the expected course, which estimates are made from.
     pub use_expected: f64,
-    /// Admission counts on this much more per point of allowance in hand.
-    pub use_gain: f64,
     /// Late work that a new callback may add, as a share of its own.
     pub slip: f64,
-    /// Seconds before its deadline at which a callback goes before the reserve, and before waiting live calls.
-    pub critical: i64,
+    /// Part of the overload that is left to short notice in the plan of an hour ahead and more.
+    pub far: f64,
+    /// The least of that, as a share of the agents.
+    pub far_least: f64,
+    /// The most of that, as a share of the agents.
+    pub far_most: f64,
+    /// Part of the window within which a first dial is planned: the rest is for trying again.
+    pub early: f64,
+    /// What the day is taken to ask for before anything of it was seen, as a share of what the agents can do.
+    pub unseen: f64,
+    /// Windows up to this long are promised whole, seconds.
+    pub whole: i64,
     /// Least promise after the expected moment, seconds.
     pub after_base: f64,
     /// Part of the promise after the expected moment that grows with what is ahead of it.
     pub after_spread: f64,
+    /// Least promise before the expected moment, seconds.
     pub before_base: f64,
+    /// Part of the promise before the expected moment that grows with what is ahead of it.
     pub before_spread: f64,
-    /// Windows up to this long are promised whole, seconds.
-    pub whole: i64,
+    /// Seconds by which promises end later on a pressed day.
+    pub pressed_after: f64,
+    /// Seconds by which promises begin earlier on a pressed day.
+    pub pressed_before: f64,
+    /// What is left of the least promise on a quiet day.
+    pub quiet: f64,
+    /// Seconds before its deadline at which a callback goes before the reserve, and before waiting live calls.
+    pub critical: i64,
+    /// Surplus of late live calls, in calls, below which callbacks no longer go ahead of them.
+    pub jump: f64,
+    /// The same for callbacks whose window would pass without a dial.
+    pub jump_broken: f64,
+    /// Seconds before its deadline at which a callback goes before waiting live calls.
+    pub jump_at: i64,
+    /// How much later callbacks go ahead of live calls on an overloaded day, as a share.
+    pub calm: f64,
+    /// A last try waits for the end of the window while more agents than this are idle.
+    pub spare_at_end: u32,
     /// Safety of the live target, share of the calls.
     pub live_margin: f64,
     /// Reserve of idle agents at most, as a share of those there.
     pub reserve_share: f64,
-    /// Allowance of late live calls below which callbacks no longer go ahead of them.
-    pub jump: f64,
-    /// A last try waits for the end of the window while more agents than this are idle.
-    pub spare_at_end: u32,
+    /// Pressure from which nothing is left idle beyond what the live target wants.
+    pub ease: f64,
+    /// Share of the live calls that may wait too long while nothing is pressed.
+    pub relaxed_missed: f64,
     /// Weight of requests not booked yet, in the plan that sets the reserve.
     pub phantom: f64,
-    /// Part of the window within which a first dial is planned: the rest is for trying again.
-    pub early: f64,
-    /// Share of the agents left to short notice in the plan of an hour ahead and more.
-    pub far: f64,
-    /// Seconds by which promises are longer on a pressed day, after and before.
-    pub pressed_after: f64,
-    pub pressed_before: f64,
-    /// Least of the reserve when everything would fit anyhow.
-    pub relaxed_missed: f64,
 }
 
 impl Default for Tuning {
     fn default() -> Tuning {
         Tuning {
-            use_safe: 0.96,
+            use_safe: 1.005,
             use_expected: 0.97,
-            use_gain: 0.15,
-            slip: 0.25,
-            critical: 120,
-            after_base: 150.0,
-            after_spread: 1.3,
-            before_base: 0.0,
-            before_spread: 0.7,
+            slip: 0.4,
+            far: 0.5,
+            far_least: 0.0,
+            far_most: 0.16,
+            early: 0.92,
+            unseen: 0.9,
             whole: 420,
-            live_margin: 0.004,
-            reserve_share: 0.25,
-            jump: 0.06,
-            spare_at_end: 2,
-            phantom: 1.0,
-            early: 0.8,
-            far: 0.04,
-            pressed_after: 300.0,
-            pressed_before: 300.0,
-            relaxed_missed: 0.03,
-        }
-    }
-}
-
-impl Tuning {
-    /// For experiments.
-    pub fn set(&mut self, name: &str, value: f64) {
-        match name {
-            "use_safe" => self.use_safe = value,
-            "use_expected" => self.use_expected = value,
-            "use_gain" => self.use_gain = value,
-            "slip" => self.slip = value,
-            "critical" => self.critical = value as i64,
-            "after_base" => self.after_base = value,
-            "after_spread" => self.after_spread = value,
-            "before_base" => self.before_base = value,
-            "before_spread" => self.before_spread = value,
-            "whole" => self.whole = value as i64,
-            "live_margin" => self.live_margin = value,
-            "reserve_share" => self.reserve_share = value,
-            "jump" => self.jump = value,
-            "spare_at_end" => self.spare_at_end = value as u32,
-            "phantom" => self.phantom = value,
-            "early" => self.early = value,
-            "far" => self.far = value,
-            "pressed_after" => self.pressed_after = value,
-            "pressed_before" => self.pressed_before = value,
-            "relaxed_missed" => self.relaxed_missed = value,
-            other => panic!("no such figure: {other}"),
+            after_base: 195.0,
+            after_spread: 1.3,
+            before_base: 37.5,
+            before_spread: 1.0,
+            pressed_after: 150.0,
+            pressed_before: 30.0,
+            quiet: 0.5,
+            critical: 225,
+            jump: 10.0,
+            jump_broken: 0.0,
+            jump_at: 120,
+            calm: 0.8,
+            spare_at_end: 4,
+            live_margin: 0.012,
+            reserve_share: 0.13,
+            ease: 0.93,
+            relaxed_missed: 0.05,
+            phantom: 0.4,
         }
     }
 }

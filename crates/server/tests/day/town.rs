@@ -10,7 +10,7 @@ use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::ids::NodeId;
 use ringback_channels::Channels;
 use ringback_channels::fake::FakeChannel;
-use ringback_dispatch::{Dispatcher, Planner, Settings, Unobserved};
+use ringback_dispatch::{Dispatcher, Planner, Settings, Surroundings, Unobserved};
 use ringback_sim::clock::{ManualClock, SeededChance};
 use ringback_store::{OpenOptions, Store};
 use serde_json::{Value, json};
@@ -133,12 +133,12 @@ impl Town {
         };
         let guard = runtime.enter();
         let dispatcher = Dispatcher::start_planned(
-            (
-                self.ailing.clone(),
-                self.channels.clone(),
-                Arc::new(self.clock.clone()),
-                Arc::new(SeededChance::new(1000 + self.boots as u64)),
-            ),
+            Surroundings {
+                store: self.ailing.clone(),
+                channels: self.channels.clone(),
+                clock: Arc::new(self.clock.clone()),
+                chance: Arc::new(SeededChance::new(1000 + self.boots as u64)),
+            },
             node,
             self.settings.clone(),
             Arc::new(Unobserved),

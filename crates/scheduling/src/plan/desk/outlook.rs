@@ -5,8 +5,8 @@ use super::super::job::Job;
 use super::super::learned::Learned;
 use super::super::live::Live;
 use super::super::rules::{Interval, Rules, Second};
-use super::super::sweep::{Supply, sweep_noting};
-use super::{Desk, Task};
+use super::super::sweep::{Supply, Task, sweep_noting};
+use super::Desk;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What an estimate rests on.
@@ -44,6 +44,7 @@ impl<K: Copy + Ord> Desk<K> {
             pressure: None,
             dials: 0,
             reach: self.reach.clone(),
+            at_live: 0.0,
         }
     }
 
@@ -90,19 +91,14 @@ impl<K: Copy + Ord> Desk<K> {
     /// When each waiting job is expected to be dialled; absent: not before its deadline.
     pub fn outlook(&self, now: Second) -> BTreeMap<K, Second> {
         let supply = self.expected_supply(now);
-        let ids: Vec<K> = self.jobs.keys().copied().collect();
-        // `tasks` has one task for each job, in the order of the jobs.
-        let mut tasks: Vec<(K, Task)> = ids.into_iter().zip(self.tasks(now)).collect();
+        // `tasks` has one task for each waiting job, in the same order.
+        let ids = self.waiting().map(|(id, _)| id);
+        let mut tasks: Vec<(K, Task)> = ids.zip(self.tasks(now)).collect();
         tasks.sort_by_key(|(_, task)| (task.from, task.to));
         let (ids, tasks): (Vec<K>, Vec<Task>) = tasks.into_iter().unzip();
         let mut begins = BTreeMap::new();
         sweep_noting(&supply, &tasks, |index, moment| {
             begins.entry(ids[index]).or_insert(moment);
-        });
-        begins.retain(|id, _| {
-            self.jobs
-                .get(id)
-                .is_some_and(|job| job.busy_since.is_none())
         });
         begins
     }
@@ -123,7 +119,7 @@ impl<K: Copy + Ord> Desk<K> {
     /// What an answer about `moment` rests on.
     pub fn basis(&self, now: Second, moment: Second) -> Basis {
         let planned = self.agents_at(moment, now);
-        let load = self.live.rate(moment, now, &self.rules)
+        let load = self.live.outlook(now, &self.rules).rate(moment)
             * self.live.handling(&self.rules)
             * (1.0 - self.live.abandon_share());
         let ahead = self

@@ -1,0 +1,121 @@
+//! Yes or no to a booking, and the promise that goes with a yes.
+
+use super::super::job::{Ask, Job};
+use super::super::rules::{Interval, Second};
+use super::super::sweep::{Supply, Task};
+use super::{Answer, Desk};
+
+impl<K: Copy + Ord> Desk<K> {
+    /// Answers a booking and, if it is a yes, takes it into the plan.
+    pub fn book(&mut self, now: Second, id: K, ask: Ask) -> Answer {
+        self.booked.push_back(now);
+        while self.booked.front().is_some_and(|at| *at < now - 3600) {
+            self.booked.pop_front();
+        }
+        let answer = self.answer(now, &ask);
+        if let Answer::Promised(promise) = answer {
+            self.jobs.insert(
+                id,
+                Job {
+                    ask,
+                    promise,
+                    told: promise,
+                    expected: promise.0,
+                    tries: 0,
+                    due: promise.0,
+                    last: None,
+                    busy_since: None,
+                    at_end: false,
+                },
+            );
+        }
+        answer
+    }
+
+    /// What a booking would be answered now.
+    pub fn answer(&self, now: Second, ask: &Ask) -> Answer {
+        let (Some(first), Some(last)) = (ask.first(now), ask.last()) else {
+            return Answer::Never;
+        };
+        if last < first {
+            return Answer::Never;
+        }
+        // The end of the window is for trying again: a first dial belongs into its earlier part.
+        let length = last - first;
+        let last = if length > self.tuning.whole.max(900) {
+            first + (length as f64 * self.tuning.early) as Second
+        } else {
+            last
+        };
+        let safe = self.supply(now, self.share(now, self.tuning.use_safe), self.far(now));
+        let work = self.learned.whole_work(&self.rules);
+        let tasks = self.tasks(now);
+        let candidate = Task {
+            from: first,
+            to: last,
+            work,
+            asked: true,
+        };
+        let before = self.fit(&safe, tasks.clone()).late;
+        let mut with = tasks.clone();
+        with.push(candidate);
+        let fit = self.fit(&safe, with);
+        let Some(begins) = fit.begins else {
+            return Answer::Full;
+        };
+        if fit.late > before + self.tuning.slip * work {
+            return Answer::Full;
+        }
+        let mut promise = self.interval(now, first, last, begins, &safe);
+        // The narrow promise must fit beside the others as well; else it grows.
+        loop {
+            let mut narrow = tasks.clone();
+            narrow.push(Task {
+                from: promise.0,
+                to: promise.1,
+                ..candidate
+            });
+            let fit = self.fit(&safe, narrow);
+            if fit.late <= before + self.tuning.slip * work || promise.1 >= last {
+                break;
+            }
+            promise.1 = (promise.1 + 300).min(last);
+        }
+        Answer::Promised(promise)
+    }
+
+    /// The promise around an expected beginning.
+    pub(super) fn interval(
+        &self,
+        now: Second,
+        first: Second,
+        last: Second,
+        begins: Second,
+        supply: &Supply,
+    ) -> Interval {
+        let tuning = &self.tuning;
+        if last - first <= tuning.whole {
+            return (first, last);
+        }
+        let slot = ((begins - supply.from) / supply.step).max(0) as usize;
+        let agents = supply.agents.get(slot).copied().unwrap_or(1.0).max(0.5);
+        let work = self.learned.whole_work(&self.rules);
+        // What is ahead of it in the line: its length in calls gives the spread of the wait.
+        let wait = (begins - first).max(0) as f64;
+        let ahead = wait * agents / work;
+        let spread = (ahead.max(0.0) * 1.5).sqrt() * work / agents;
+        let demand = self.demand(now);
+        let pressed = ((demand - 0.85) / 0.25).clamp(0.0, 1.0);
+        // On a quiet day agents are free when they are wanted, and the promise can be as narrow as the dial is sure.
+        let quiet = tuning.quiet + (1.0 - tuning.quiet) * ((demand - 0.6) / 0.3).clamp(0.0, 1.0);
+        let after = tuning.after_base * quiet
+            + tuning.after_spread * spread
+            + tuning.pressed_after * pressed;
+        let before = tuning.before_base * quiet
+            + tuning.before_spread * spread
+            + tuning.pressed_before * pressed;
+        let from = (begins - before as Second).max(first).max(now);
+        let to = (begins + after as Second).min(last).max(from);
+        (from, to.min(from + self.rules.attention))
+    }
+}

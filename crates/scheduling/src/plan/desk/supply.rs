@@ -1,0 +1,138 @@
+//! What there is to share out: agents expected, live calls expected, and the callbacks that wait.
+
+use super::super::job::Job;
+use super::super::live::{idle, reserve};
+use super::super::rules::Second;
+use super::super::sweep::{Fit, Supply, Task, sweep};
+use super::Desk;
+
+/// Length of a slot of the plan, seconds.
+const SLOT: Second = 60;
+/// Longest day that is planned, seconds.
+const HORIZON: Second = 36 * 3600;
+
+impl<K: Copy + Ord> Desk<K> {
+    /// Agents expected at `moment`.
+    pub(super) fn agents_at(&self, moment: Second, now: Second) -> f64 {
+        if !self.rules.is_open(moment) {
+            return 0.0;
+        }
+        let planned = self.rules.staff.at(moment);
+        let Some(there) = self.staff else {
+            return planned;
+        };
+        let due = self.rules.staff.at(now);
+        if !self.rules.is_open(now) || due <= 0.0 {
+            return planned;
+        }
+        let ratio = (there / due).min(1.2);
+        // A shortage is believed to last as long again as it has lasted, an hour at least.
+        let lasts = self
+            .short_since
+            .map_or(1800, |since| (now - since).max(3600));
+        if moment - now < lasts {
+            planned * ratio
+        } else {
+            planned
+        }
+    }
+
+    /// Capacity left for callbacks, slot by slot, if agents are busy `share` of their time at most.
+    pub(super) fn supply(&self, now: Second, share: f64, far: f64) -> Supply {
+        let close = self.rules.open.last().map_or(now, |span| span.1);
+        // Before the queue opens there is nothing to share out.
+        let from = now.max(self.rules.open.first().map_or(now, |span| span.0));
+        let mut agents = Vec::new();
+        let mut moment = from;
+        let handling = self.live.handling(&self.rules) * (1.0 - self.live.abandon_share());
+        let outlook = self.live.outlook(now, &self.rules);
+        // More live calls in hand than usual hold their agents for a while yet.
+        let excess = self.at_live - outlook.rate(now) * handling;
+        while moment < close.min(from + HORIZON) {
+            let middle = moment + SLOT / 2;
+            let there = self.agents_at(middle, now);
+            let load = if there > 0.0 {
+                outlook.rate(middle) * handling
+            } else {
+                0.0
+            };
+            let load = if there > 0.0 && handling > 0.0 {
+                load + excess * (-((moment - now) as f64) / handling).exp()
+            } else {
+                load
+            };
+            let ahead = ((moment - now) as f64 / 3600.0).min(1.0);
+            agents.push((there * (share - far * ahead) - load).max(0.0));
+            moment += SLOT;
+        }
+        Supply {
+            from,
+            step: SLOT,
+            agents,
+        }
+    }
+
+    /// Waiting callbacks as tasks, in the order of their ids. Those in hand are not among them: their agents come free
+    /// about as fast as the plan uses them up.
+    pub(super) fn tasks(&self, now: Second) -> Vec<Task> {
+        let whole = self.learned.whole_work(&self.rules);
+        let again = self.learned.dial_work(false, &self.rules);
+        self.waiting()
+            .map(|(_, job)| Task {
+                from: job.due.max(now),
+                to: job.deadline(now).max(now),
+                work: if job.tries == 0 { whole } else { again },
+                asked: false,
+            })
+            .collect()
+    }
+
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (K, &Job)> {
+        self.jobs
+            .iter()
+            .filter(|(_, job)| job.busy_since.is_none())
+            .map(|(id, job)| (*id, job))
+    }
+
+    pub(super) fn fit(&self, supply: &Supply, mut tasks: Vec<Task>) -> Fit {
+        tasks.sort_by_key(|task| (task.from, task.to));
+        sweep(supply, &tasks)
+    }
+
+    /// Share of the agents that may be counted on, given what is in hand of the live target.
+    pub(super) fn share(&self, now: Second, most: f64) -> f64 {
+        let Some(live) = &self.rules.live else {
+            return most;
+        };
+        let open = self.rules.open.first().map_or(now, |span| span.0);
+        let moment = now.max(open);
+        let agents = self.agents_at(moment, now).max(1.0);
+        let budget = self.live.budget(now, &self.rules, self.tuning.live_margin);
+        let lambda = self.live.outlook(now, &self.rules).rate(moment);
+        let mean = self.learned.mean_call(&self.live, &self.rules);
+        let keep = reserve(budget.allowance, agents, mean, lambda, live.within as f64)
+            .min((agents * self.tuning.reserve_share).max(1.0));
+        most - (idle(keep, agents, mean, lambda) / agents).min(0.2)
+    }
+
+    /// What the agents are asked for as a share of what they can do: bookings at the rate of the last hour, and live calls.
+    pub(super) fn demand(&self, now: Second) -> f64 {
+        let open = self.rules.open.first().map_or(now, |span| span.0);
+        if now < open + 900 {
+            // What was booked before the day began says nothing of its rate.
+            return self.tuning.unseen;
+        }
+        let agents = self.agents_at(now, now).max(1.0);
+        let seen = (now - open).min(3600) as f64;
+        let booked = self.booked.iter().filter(|at| **at >= open).count() as f64;
+        let callbacks = booked * self.learned.whole_work(&self.rules) * 0.95 / seen;
+        let live = self.live.outlook(now, &self.rules).rate(now) * self.live.handling(&self.rules);
+        (callbacks + live) / agents
+    }
+
+    /// Share of the agents that bookings far ahead may not take.
+    pub(super) fn far(&self, now: Second) -> f64 {
+        (self.tuning.far * (self.demand(now) - 1.0))
+            .clamp(self.tuning.far_least, self.tuning.far_most)
+    }
+}
