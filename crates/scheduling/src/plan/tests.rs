@@ -159,15 +159,15 @@ fn a_booking_for_tomorrow_is_as_good_as_one_for_today() {
 
 #[test]
 fn nobody_is_dialled_before_the_promise_nor_while_live_calls_wait() {
-    let mut desk = Desk::new(rules(4.0, Some(live())), Tuning::default());
-    desk.staff(NINE, 4);
+    let mut desk = Desk::new(rules(14.0, Some(live())), Tuning::default());
+    desk.staff(NINE, 14);
     let Answer::Promised(promise) = desk.book(NINE, 1_u32, ask(NINE, NINE + 3600, NINE + 7200))
     else {
         panic!("room");
     };
     let view = |idle, queue| View {
         idle,
-        agents: 4,
+        agents: 14,
         queue,
         oldest_live: None,
     };
