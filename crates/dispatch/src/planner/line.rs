@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Days on which room is looked for, for one booking.
 pub const DAYS_SEARCHED: usize = 14;
-/// A desk looks this far ahead, seconds: a later part of a long day is looked at from nearer by.
-const DESK_SEES: Second = 12 * 3600;
+/// A next try told for so short before its window ends is meant for that end, seconds.
+const AT_THE_END: Second = 60;
 /// Promises are looked at this often, seconds.
 const WATCH_EVERY: Second = 30;
 /// A promise is out of danger when it is expected to be kept by this much, seconds.
@@ -333,8 +333,8 @@ impl Line {
         } else {
             up(due)
         };
-        // Where the retry is the last, it is best made at the end of the window.
-        let at_end = callback.attempts > 0 && ask.last().is_some_and(|last| told.1 >= last);
+        let at_end =
+            callback.attempts > 0 && ask.last().is_some_and(|last| told.0 + AT_THE_END > last);
         let in_hand = matches!(
             callback.state,
             State::Offered { .. }
@@ -383,7 +383,6 @@ impl Line {
                 } else {
                     now.max(opens).min(last)
                 };
-                let from = from.max(last - DESK_SEES + 1);
                 match desk.answer(from, &part) {
                     Answer::Promised(promise) => {
                         return Room::Promised {
