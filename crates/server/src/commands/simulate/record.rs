@@ -25,9 +25,6 @@ const MOST: usize = 20_000;
 const PAGE: usize = 500;
 /// A request to be called this soon after it was made asks for as soon as possible, seconds.
 const AT_ONCE: i64 = 120;
-/// What was booked earlier than this before its window is booked so long before it, hours: a rehearsal is about one
-/// day, and the plan of a day does not reach back into the days before.
-pub const EARLIEST: i64 = 3;
 /// Observations that the plan's own figure is worth.
 const PRIOR: f64 = 20.0;
 
@@ -177,18 +174,6 @@ impl Learned {
     }
 }
 
-/// Callbacks that were booked long before their window.
-pub fn booked_early(day: &[Whole]) -> usize {
-    day.iter()
-        .filter(|(callback, _)| callback.response_type() != ResponseType::Email)
-        .filter(|(callback, _)| callback.interaction.created_at.as_second() < earliest(callback))
-        .count()
-}
-
-fn earliest(callback: &Callback) -> Second {
-    callback.window.start.as_second() - EARLIEST * 3600
-}
-
 /// The callbacks by telephone, as a rehearsal wants them.
 pub fn callbacks(day: &[Whole], calendar: &Calendar) -> Result<Vec<RecordedCallback>, Setback> {
     let mut recorded: Vec<RecordedCallback> = day
@@ -235,7 +220,7 @@ fn request(callback: &Callback, calendar: &Calendar) -> Result<Request, Setback>
     };
     Ok(Request {
         id: callback.interaction.id.to_string().into(),
-        at: created.as_second().max(earliest(callback)),
+        at: created.as_second(),
         number: callback.contact().expose().into(),
         channel: String::new(),
         kind,

@@ -1,6 +1,6 @@
 //! The answer to a what-if: a table for people, JSON for programs.
 
-use super::record::{EARLIEST, Learned, Tally};
+use super::record::{Learned, Tally};
 use crate::commands::callbacks::table::Table;
 use jiff::civil::Date;
 use ringback_simulate::recorded::Drawn;
@@ -24,8 +24,6 @@ pub struct Report {
     pub staff: String,
     pub learned: Learned,
     pub record: Tally,
-    /// Callbacks of a recorded day that were booked long before.
-    pub booked_early: usize,
     /// What of a recorded day is chance.
     pub drawn: Option<Drawn>,
     pub without: Outlook,
@@ -198,13 +196,6 @@ impl Report {
                 "whoever was declined in fact left no record and does not ask again here"
                     .to_owned(),
             );
-            if self.booked_early > 0 {
-                notes.push(format!(
-                    "{} callbacks were booked more than {EARLIEST} hours before their window; here they are booked that \
-                     long before it",
-                    self.booked_early
-                ));
-            }
             if drawn.left_out > 0 {
                 notes.push(format!(
                     "left out: {} callbacks without a moment at which they might be dialled",
@@ -238,7 +229,6 @@ impl Report {
             "change": { "staff": staff, "demand": self.change.demand },
             "learned": self.learned,
             "record": (!self.generated).then_some(&self.record),
-            "booked_early": (!self.generated).then_some(self.booked_early),
             "drawn": self.drawn,
             "without": self.without,
             "with": self.with,

@@ -191,7 +191,6 @@ fn rehearse(question: &Question, material: &Material, now: Timestamp) -> Result<
         staff: base.source,
         learned,
         record: tally,
-        booked_early: record::booked_early(day),
         drawn,
         without: Outlook::of(&without),
         with,
