@@ -267,6 +267,11 @@ pub struct PromiseView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub kept_as_told: Option<bool>,
+    /// Since when this open promise is not expected to be kept, where the queue has a staff plan. Absent while it is
+    /// expected to be kept, and once it is decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    pub at_risk_since: Option<String>,
 }
 
 /// The window the customer goes by now.
@@ -481,6 +486,7 @@ impl PromiseView {
             first_attempt_in_time: service.first_attempt_in_time,
             reached_in_window: service.reached_in_window,
             kept_as_told: service.kept_as_told,
+            at_risk_since: callback.at_risk.map(date),
         }
     }
 }

@@ -166,7 +166,7 @@ async fn live_calls_keep_their_agents() {
     });
     let town = town(6, json!({ "live": live })).await;
     let report = |waiting: u32, busy: u32| {
-        json!({ "waiting": waiting, "arrived": 80, "answered": 76, "answered_in_time": 70, "abandoned": 2,
+        json!({ "waiting": waiting, "arrived": 200, "answered": 190, "answered_in_time": 110, "abandoned": 4,
                 "agents_busy": busy })
     };
     town.send("POST", "/v1/queues/billing/live", report(2, 3), &[204])
@@ -179,7 +179,7 @@ async fn live_calls_keep_their_agents() {
     assert_eq!(
         town.calls.placed().len(),
         0,
-        "somebody waits on the line, and nothing presses"
+        "somebody waits on the line, and today too many have waited too long already"
     );
     let estimate = town.get("/v1/queues/billing/estimate").await;
     assert_eq!(estimate["rests_on"]["live"], "reported", "{estimate}");
@@ -309,12 +309,17 @@ async fn a_promise_in_danger_is_told_of_before_it_breaks_and_once() {
             .collect::<Vec<_>>()
     };
     assert_eq!(risks(&town.event_kinds(&id).await), ["promise_at_risk"]);
+    let open = town.callback(&id).await;
+    assert_eq!(open["promise"]["state"], "open", "{open}");
+    assert!(open["promise"]["at_risk_since"].is_string(), "{open}");
     town.presence(1, "ready").await;
     town.pass(120).await;
     assert_eq!(
         risks(&town.event_kinds(&id).await),
         ["promise_at_risk", "promise_safe"]
     );
+    let safe = town.callback(&id).await;
+    assert_eq!(safe["promise"].get("at_risk_since"), None, "{safe}");
     town.pass(3600).await;
     let callback = town.callback(&id).await;
     assert_eq!(callback["promise"]["state"], "kept", "{callback}");
