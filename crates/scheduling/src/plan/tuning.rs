@@ -5,6 +5,8 @@
 pub struct Tuning {
     /// Share of the agents that admission counts on, before the reserve for live calls.
     pub use_safe: f64,
+    /// What it counts on more on a day that is not overloaded.
+    pub use_calm: f64,
     /// The same for the expected course, which estimates are made from.
     pub use_expected: f64,
     /// Late work that a new callback may add, as a share of its own.
@@ -39,6 +41,10 @@ pub struct Tuning {
     pub critical: i64,
     /// Surplus of late live calls, in calls, below which callbacks no longer go ahead of them.
     pub jump: f64,
+    /// Surplus, in calls, below which the live calls are owed something.
+    pub debt: f64,
+    /// What is then left of `critical`.
+    pub indebted: f64,
     /// The same for callbacks whose window would pass without a dial.
     pub jump_broken: f64,
     /// Seconds before its deadline at which a callback goes before waiting live calls.
@@ -62,10 +68,11 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Tuning {
         Tuning {
-            use_safe: 1.005,
+            use_safe: 0.98,
+            use_calm: 0.03,
             use_expected: 0.97,
-            slip: 0.4,
-            far: 0.5,
+            slip: 0.2,
+            far: 0.7,
             far_least: 0.0,
             far_most: 0.16,
             early: 0.92,
@@ -80,11 +87,13 @@ impl Default for Tuning {
             quiet: 0.5,
             critical: 225,
             jump: 10.0,
+            debt: -5.0,
+            indebted: 0.3,
             jump_broken: 0.0,
             jump_at: 120,
             calm: 0.8,
             spare_at_end: 4,
-            live_margin: 0.012,
+            live_margin: 0.009,
             reserve_share: 0.13,
             ease: 0.93,
             relaxed_missed: 0.05,

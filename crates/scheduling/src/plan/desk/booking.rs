@@ -47,7 +47,9 @@ impl<K: Copy + Ord> Desk<K> {
         } else {
             last
         };
-        let safe = self.supply(now, self.share(now, self.tuning.use_safe), self.far(now));
+        // In overload nothing that was sold by mistake can be made good.
+        let most = self.tuning.use_safe + self.tuning.use_calm * (1.0 - self.overload(now));
+        let safe = self.supply(now, self.share(now, most), self.far(now));
         let work = self.learned.whole_work(&self.rules);
         let tasks = self.tasks(now);
         let candidate = Task {

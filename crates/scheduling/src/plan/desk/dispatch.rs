@@ -109,8 +109,14 @@ impl<K: Copy + Ord> Desk<K> {
                     least
                 };
                 // On an overloaded day nothing is won by going first: somebody else is late for it.
-                let overload = ((self.demand(now) - 0.95) / 0.2).clamp(0.0, 1.0);
-                let critical = self.tuning.critical as f64 * (1.0 - 0.5 * overload);
+                let overload = self.overload(now);
+                // A day that owes the live calls something leaves them their reserve for longer.
+                let patience = if surplus < self.tuning.debt {
+                    self.tuning.indebted
+                } else {
+                    1.0 - 0.5 * overload
+                };
+                let critical = self.tuning.critical as f64 * patience;
                 let jump_at = self.tuning.jump_at as f64 * (1.0 - self.tuning.calm * overload);
                 for (index, (deadline, _, id)) in ready.iter().copied().enumerate() {
                     if idle == 0 {

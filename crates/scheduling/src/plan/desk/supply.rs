@@ -130,6 +130,11 @@ impl<K: Copy + Ord> Desk<K> {
         (callbacks + live) / agents
     }
 
+    /// From 0 on a day that can be served to 1 on one that asks for a seventh too much.
+    pub(super) fn overload(&self, now: Second) -> f64 {
+        ((self.demand(now) - 0.95) / 0.2).clamp(0.0, 1.0)
+    }
+
     /// Share of the agents that bookings far ahead may not take.
     pub(super) fn far(&self, now: Second) -> f64 {
         (self.tuning.far * (self.demand(now) - 1.0))
