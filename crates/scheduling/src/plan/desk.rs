@@ -68,6 +68,8 @@ pub struct Desk<K> {
     reach: Reach,
     /// Live calls in hand and waiting, at the last look.
     at_live: f64,
+    /// At the last look everybody was busy.
+    all_busy: bool,
 }
 
 impl<K: Copy + Ord> Desk<K> {
@@ -88,6 +90,7 @@ impl<K: Copy + Ord> Desk<K> {
             dials: 0,
             reach,
             at_live: 0.0,
+            all_busy: false,
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Tuning {
     pub before_base: f64,
     /// Part of the promise before the expected moment that grows with what is ahead of it.
     pub before_spread: f64,
+    /// What a promise is longer, in the time that passes between two agents coming free.
+    pub alone: f64,
     /// Seconds by which promises end later on a pressed day.
     pub pressed_after: f64,
     /// Seconds by which promises begin earlier on a pressed day.
@@ -78,7 +80,8 @@ impl Default for Tuning {
             early: 0.92,
             unseen: 0.9,
             whole: 420,
-            after_base: 195.0,
+            after_base: 180.0,
+            alone: 0.6,
             after_spread: 1.3,
             before_base: 37.5,
             before_spread: 1.0,

@@ -110,7 +110,10 @@ impl<K: Copy + Ord> Desk<K> {
         let pressed = ((demand - 0.85) / 0.25).clamp(0.0, 1.0);
         // On a quiet day agents are free when they are wanted, and the promise can be as narrow as the dial is sure.
         let quiet = tuning.quiet + (1.0 - tuning.quiet) * ((demand - 0.6) / 0.3).clamp(0.0, 1.0);
+        // Where few agents are, one call more or less is a long time.
+        let alone = tuning.alone * work / agents;
         let after = tuning.after_base * quiet
+            + alone
             + tuning.after_spread * spread
             + tuning.pressed_after * pressed;
         let before = tuning.before_base * quiet

@@ -146,6 +146,7 @@ impl<K: Copy + Ord> Desk<K> {
                 }
             }
         }
+        self.all_busy = view.agents > 0 && dial.len() as u32 >= view.idle;
         let mut told = std::mem::take(&mut self.moved);
         told.retain(|(id, told)| self.jobs.contains_key(id) && told.0 >= now + self.rules.notice);
         let wake = self.next_wake(now);

@@ -45,6 +45,7 @@ impl<K: Copy + Ord> Desk<K> {
             dials: 0,
             reach: self.reach.clone(),
             at_live: 0.0,
+            all_busy: false,
         }
     }
 

@@ -46,6 +46,7 @@ impl<K: Copy + Ord> Desk<K> {
         let mut moment = from;
         let handling = self.live.handling(&self.rules) * (1.0 - self.live.abandon_share());
         let outlook = self.live.outlook(now, &self.rules);
+        let mean = self.learned.mean_call(&self.live, &self.rules);
         // More live calls in hand than usual hold their agents for a while yet.
         let excess = self.at_live - outlook.rate(now) * handling;
         while moment < close.min(from + HORIZON) {
@@ -62,7 +63,14 @@ impl<K: Copy + Ord> Desk<K> {
                 load
             };
             let ahead = ((moment - now) as f64 / 3600.0).min(1.0);
-            agents.push((there * (share - far * ahead) - load).max(0.0));
+            // With everybody busy nothing begins before the first of them comes free.
+            let blocked = if self.all_busy {
+                (now as f64 + mean / there.max(1.0) - moment as f64) / SLOT as f64
+            } else {
+                0.0
+            };
+            let left = 1.0 - blocked.clamp(0.0, 1.0);
+            agents.push((there * (share - far * ahead) - load).max(0.0) * left);
             moment += SLOT;
         }
         Supply {
