@@ -184,3 +184,84 @@ fn nobody_is_dialled_before_the_promise_nor_while_live_calls_wait() {
     // Dialled once: not again before its result is known.
     assert!(desk.dispatch(promise.0 + 1, view(3, 0)).dial.is_empty());
 }
+
+mod forward {
+    //! Moving forward in time never resurrects: what is over stays over.
+
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    /// A desk of three agents; the tables of tries are worked out once for all cases.
+    static DESK: LazyLock<Desk<u32>> =
+        LazyLock::new(|| Desk::new(rules(3.0, None), Tuning::default()));
+
+    proptest! {
+        #[test]
+        fn a_window_that_is_over_stays_over(
+            from in 0_i64..36_000,
+            length in 60_i64..20_000,
+            cuts in prop::collection::vec((0_i64..40_000, 1_i64..9_000), 0..4),
+            steps in prop::collection::vec(1_i64..4_000, 1..24),
+        ) {
+            let mut dialable: Vec<Interval> = cuts
+                .iter()
+                .map(|(start, long)| (NINE + start, NINE + start + long))
+                .collect();
+            dialable.sort_unstable();
+            dialable.dedup_by(|next, last| next.0 <= last.1);
+            let wish = Ask {
+                booked_at: NINE,
+                window: (NINE + from, NINE + from + length),
+                dialable,
+                asap: false,
+            };
+            let desk = &*DESK;
+            let mut now = NINE;
+            let mut first = NINE;
+            let mut over = false;
+            for step in steps {
+                let answer = desk.answer(now, &wish);
+                match wish.first(now) {
+                    Some(moment) => {
+                        prop_assert!(moment >= now && moment >= first, "the first moment went back");
+                        first = moment;
+                    }
+                    None => prop_assert_eq!(answer, Answer::Never),
+                }
+                if let Answer::Promised((from, to)) = answer {
+                    prop_assert!(!over, "promised again after it was over");
+                    prop_assert!(from >= now && to >= from);
+                    prop_assert!(from >= wish.window.0 && to <= wish.window.1);
+                    prop_assert!(wish.may_dial(from), "the promise begins where nobody may be dialled");
+                }
+                over |= answer == Answer::Never;
+                now += step;
+            }
+        }
+
+        #[test]
+        fn nothing_is_dialled_after_its_window(
+            windows in prop::collection::vec((0_i64..30_000, 600_i64..9_000), 1..12),
+            steps in prop::collection::vec(1_i64..2_000, 1..60),
+        ) {
+            let mut desk = DESK.clone();
+            let mut ends = Vec::new();
+            for (id, (from, length)) in windows.iter().enumerate() {
+                let wish = ask(NINE, NINE + from, NINE + from + length);
+                ends.push(wish.window);
+                desk.book(NINE, id as u32, wish);
+            }
+            let mut now = NINE;
+            for step in steps {
+                let view = View { idle: 3, agents: 3, queue: 0, oldest_live: None };
+                for id in desk.dispatch(now, view).dial {
+                    let (start, end) = ends[id as usize];
+                    prop_assert!(start <= now && now <= end, "{} at {}", id, now);
+                    desk.result(now + 30, id, Ended::NoAnswer);
+                }
+                now += step;
+            }
+        }
+    }
+}
