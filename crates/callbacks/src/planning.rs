@@ -149,7 +149,6 @@ pub fn rules(view: &QueueView, plan: &StaffPlan, (from, to): Interval) -> Rules 
         wrap: plan.mean_wrap().as_secs() as f64,
         ring,
         phone: phone(plan.reach()),
-        fresh: phone(plan.reach()).shares,
         max_attempts: retry.max_attempts,
         min_gap: gaps
             .iter()

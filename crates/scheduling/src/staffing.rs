@@ -13,6 +13,7 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::Span;
+use crate::plan::reserve;
 use crate::zone::Zone;
 use grid::{Disagree, Grid};
 pub use times::{Days, DaysError, MinuteOfDay, MinuteOfDayError};
@@ -405,9 +406,7 @@ impl Live {
     /// The share of `agents` that live calls need, at so many calls an hour: those in a call, and
     /// those kept idle so that the next call is answered in time. Between 0 and 1.
     ///
-    /// Where callbacks fill every other moment, the number of idle agents rises with each call that
-    /// ends (rate μ), up to the reserve, and falls with each that comes in (rate λ). A call finds
-    /// nobody with chance (λ/μ)^reserve, and then waits longer than T with chance e^(−(μ−λ)T).
+    /// What is left idle for them is [`reserve`], as in the plan.
     pub fn share(&self, agents: u32, calls_per_hour: f64, callback_handling: f64) -> f64 {
         if agents == 0 || calls_per_hour <= 0.0 {
             return 0.0;
@@ -420,11 +419,8 @@ impl Live {
             return 1.0;
         }
         let mean = f64::midpoint(handling, callback_handling);
-        let mu = agents / mean;
-        let rho = (lambda / mu).clamp(0.02, 0.97);
-        let tail = (-(mu - lambda).max(0.0) * f64::from(self.within.as_secs())).exp();
-        let late = (1.0 - self.target).clamp(0.005, 0.99);
-        let idle = ((late / tail).ln() / rho.ln()).max(0.0);
+        let within = f64::from(self.within.as_secs());
+        let idle = reserve(1.0 - self.target, agents, mean, lambda, within);
         ((busy + idle) / agents).min(1.0)
     }
 }

@@ -83,7 +83,6 @@ pub fn rules(header: &Header) -> Rules {
             failed: header.ring.failed as f64,
         },
         phone: Phone::with_shares(header.reach_prior.inside),
-        fresh: header.reach_prior.fresh,
         max_attempts: header.max_attempts,
         min_gap: header.min_gap,
         attention: header.attention,

@@ -346,7 +346,6 @@ impl Line {
             ask,
             promise,
             told,
-            expected: before.map_or(promise.0, |job| job.expected),
             tries: callback.attempts + u32::from(in_hand),
             due,
             last: before.and_then(|job| job.last).or_else(|| {

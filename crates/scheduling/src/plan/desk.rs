@@ -14,7 +14,7 @@ use super::reach::Reach;
 use super::retry::retry;
 use super::rules::{Interval, Rules, Second};
 use super::tuning::Tuning;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The answer to a booking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Desk<K> {
     jobs: BTreeMap<K, Job>,
     moved: Vec<(K, Interval)>,
     /// Bookings seen: time of each in the last hour; for what is still to come.
-    booked: std::collections::VecDeque<Second>,
+    booked: VecDeque<Second>,
     pressure: Option<(Second, f64)>,
     dials: u64,
     reach: Reach,
@@ -76,6 +76,11 @@ impl<K: Copy + Ord> Desk<K> {
     pub fn new(rules: Rules, tuning: Tuning) -> Desk<K> {
         let learned = Learned::new(&rules);
         let reach = Reach::new(&rules.phone, rules.min_gap.max(rules.notice) + 1);
+        Desk::with(rules, tuning, learned, reach)
+    }
+
+    /// A desk on which nothing has happened yet.
+    fn with(rules: Rules, tuning: Tuning, learned: Learned, reach: Reach) -> Desk<K> {
         Desk {
             rules,
             tuning,
@@ -85,7 +90,7 @@ impl<K: Copy + Ord> Desk<K> {
             short_since: None,
             jobs: BTreeMap::new(),
             moved: Vec::new(),
-            booked: std::collections::VecDeque::new(),
+            booked: VecDeque::new(),
             pressure: None,
             dials: 0,
             reach,

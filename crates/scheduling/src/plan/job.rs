@@ -60,8 +60,6 @@ pub struct Job {
     pub promise: Interval,
     /// Told last: the promise at first, then the time of the next try.
     pub told: Interval,
-    /// When it is expected to be dialled, at booking.
-    pub expected: Second,
     pub tries: u32,
     /// Not before this.
     pub due: Second,

@@ -61,8 +61,6 @@ impl Mean {
 pub struct Learned {
     /// Talk and wrap of an answered callback, seconds.
     pub handling: Mean,
-    /// Handling of a live call, seconds.
-    pub live_handling: Mean,
     /// Share of first dials answered.
     pub first_reach: Mean,
     /// Share of later dials answered.
@@ -75,11 +73,6 @@ impl Learned {
     pub fn new(rules: &Rules) -> Learned {
         Learned {
             handling: Mean::new(rules.talk + rules.wrap, 30.0, 400.0),
-            live_handling: Mean::new(
-                rules.live.as_ref().map_or(0.0, |live| live.handling),
-                40.0,
-                600.0,
-            ),
             first_reach: Mean::new(rules.phone.shares[0] + rules.phone.shares[1], 30.0, 400.0),
             later_reach: Mean::new(
                 (rules.phone.shares[0] + rules.phone.shares[1]) * 0.6,

@@ -98,7 +98,7 @@ impl Live {
                 allowance: 1.0,
             };
         };
-        let close = rules.open.last().map_or(now, |span| span.1);
+        let close = rules.closes(now);
         let factor = self.day_factor(now, rules) / 3600.0;
         let ahead = live.forecast.sum(now, close.max(now)) * factor;
         let soon = live.forecast.sum(now, close.max(now).min(now + 3600)) * factor;
@@ -123,7 +123,7 @@ impl Live {
     /// The same of calls given up.
     pub fn patience_left(&self, now: Second, rules: &Rules) -> f64 {
         let Some(live) = &rules.live else { return 1.0 };
-        let close = rules.open.last().map_or(now, |span| span.1);
+        let close = rules.closes(now);
         let ahead = live.forecast.sum(now, close.max(now)) / 3600.0 * self.day_factor(now, rules);
         if self.arrived + ahead <= 0.0 {
             return 1.0;

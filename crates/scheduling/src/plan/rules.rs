@@ -100,8 +100,6 @@ pub struct Rules {
     pub ring: RingTimes,
     /// How customers' phones behave inside their window; the prior of what is learned.
     pub phone: Phone,
-    /// Shares of the phone's states in the first half hour after booking.
-    pub fresh: [f64; 4],
     /// Dials per callback at most.
     pub max_attempts: u32,
     /// Seconds between two dials of one callback at least.
@@ -118,6 +116,16 @@ impl Rules {
         self.open
             .iter()
             .any(|(from, to)| (*from..*to).contains(&moment))
+    }
+
+    /// When the day begins; `now` if it has no hours.
+    pub fn opens(&self, now: Second) -> Second {
+        self.open.first().map_or(now, |span| span.0)
+    }
+
+    /// When the day ends; `now` if it has no hours.
+    pub fn closes(&self, now: Second) -> Second {
+        self.open.last().map_or(now, |span| span.1)
     }
 
     /// Mean time of a call that is answered, seconds.

@@ -28,6 +28,13 @@ pub struct Task {
     pub asked: bool,
 }
 
+impl Task {
+    /// The order in which a sweep wants its tasks.
+    pub fn order(&self) -> (Second, Second) {
+        (self.from, self.to)
+    }
+}
+
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fit {
@@ -57,7 +64,7 @@ pub fn sweep_noting(supply: &Supply, tasks: &[Task], mut note: impl FnMut(usize,
     let mut fit = Fit::default();
     let mut heap: BinaryHeap<Reverse<Waiting>> = BinaryHeap::new();
     let mut next = 0;
-    // The task in hand: index and agent seconds left of it.
+    // Agent seconds left of the task in hand.
     let mut hand: Option<f64> = None;
     for (slot, agents) in supply.agents.iter().enumerate() {
         let begin = supply.from + slot as Second * supply.step;
@@ -94,9 +101,9 @@ pub fn sweep_noting(supply: &Supply, tasks: &[Task], mut note: impl FnMut(usize,
                         }
                         if over <= 0.0 {
                             note(first.index, moment as Second);
-                        }
-                        if task.asked && fit.begins.is_none() && over <= 0.0 {
-                            fit.begins = Some(moment as Second);
+                            if task.asked {
+                                fit.begins = Some(moment as Second);
+                            }
                         }
                         task.work
                     }

@@ -13,7 +13,6 @@ fn rules(agents: f64, live: Option<LiveRules>) -> Rules {
         wrap: 30.0,
         ring: RingTimes::default(),
         phone: Phone::with_shares([0.72, 0.10, 0.05, 0.13]),
-        fresh: [0.85, 0.05, 0.04, 0.06],
         max_attempts: 4,
         min_gap: 120,
         attention: 1800,

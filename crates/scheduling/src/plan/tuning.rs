@@ -39,14 +39,14 @@ pub struct Tuning {
     pub pressed_before: f64,
     /// What is left of the least promise on a quiet day.
     pub quiet: f64,
-    /// Seconds before its deadline at which a callback goes before the reserve, and before waiting live calls.
+    /// Seconds before its deadline at which a callback may take an agent of the reserve.
     pub critical: i64,
-    /// Surplus of late live calls, in calls, below which callbacks no longer go ahead of them.
-    pub jump: f64,
     /// Surplus, in calls, below which the live calls are owed something.
     pub debt: f64,
     /// What is then left of `critical`.
     pub indebted: f64,
+    /// Surplus of late live calls, in calls, below which callbacks no longer go ahead of them.
+    pub jump: f64,
     /// The same for callbacks whose window would pass without a dial.
     pub jump_broken: f64,
     /// Seconds before its deadline at which a callback goes before waiting live calls.

@@ -2,7 +2,7 @@
 
 use super::super::job::{Ask, Job};
 use super::super::rules::{Interval, Second};
-use super::super::sweep::{Supply, Task};
+use super::super::sweep::{Supply, Task, sweep};
 use super::{Answer, Desk};
 
 impl<K: Copy + Ord> Desk<K> {
@@ -20,7 +20,6 @@ impl<K: Copy + Ord> Desk<K> {
                     ask,
                     promise,
                     told: promise,
-                    expected: promise.0,
                     tries: 0,
                     due: promise.0,
                     last: None,
@@ -51,17 +50,16 @@ impl<K: Copy + Ord> Desk<K> {
         let most = self.tuning.use_safe + self.tuning.use_calm * (1.0 - self.overload(now));
         let safe = self.supply(now, self.share(now, most), self.far(now));
         let work = self.learned.whole_work(&self.rules);
-        let tasks = self.tasks(now);
+        let mut tasks = self.tasks(now);
+        tasks.sort_by_key(Task::order);
         let candidate = Task {
             from: first,
             to: last,
             work,
             asked: true,
         };
-        let before = self.fit(&safe, tasks.clone()).late;
-        let mut with = tasks.clone();
-        with.push(candidate);
-        let fit = self.fit(&safe, with);
+        let before = sweep(&safe, &tasks).late;
+        let fit = sweep(&safe, &with(&tasks, candidate));
         let Some(begins) = fit.begins else {
             return Answer::Full;
         };
@@ -71,13 +69,12 @@ impl<K: Copy + Ord> Desk<K> {
         let mut promise = self.interval(now, first, last, begins, &safe);
         // The narrow promise must fit beside the others as well; else it grows.
         loop {
-            let mut narrow = tasks.clone();
-            narrow.push(Task {
+            let narrow = Task {
                 from: promise.0,
                 to: promise.1,
                 ..candidate
-            });
-            let fit = self.fit(&safe, narrow);
+            };
+            let fit = sweep(&safe, &with(&tasks, narrow));
             if fit.late <= before + self.tuning.slip * work || promise.1 >= last {
                 break;
             }
@@ -123,4 +120,14 @@ impl<K: Copy + Ord> Desk<K> {
         let to = (begins + after as Second).min(last).max(from);
         (from, to.min(from + self.rules.attention))
     }
+}
+
+/// `tasks`, which are in order, and one more at its place.
+fn with(tasks: &[Task], one: Task) -> Vec<Task> {
+    let place = tasks.partition_point(|task| task.order() <= one.order());
+    let mut all = Vec::with_capacity(tasks.len() + 1);
+    all.extend_from_slice(&tasks[..place]);
+    all.push(one);
+    all.extend_from_slice(&tasks[place..]);
+    all
 }

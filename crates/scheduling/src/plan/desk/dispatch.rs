@@ -43,9 +43,9 @@ impl<K: Copy + Ord> Desk<K> {
         value
     }
 
-    /// Idle agents to be left for live calls now.
+    /// Idle agents to be left for live calls now, and the surplus of the day's budget.
     fn reserve(&mut self, now: Second, view: View) -> (f64, f64) {
-        let Some(live) = self.rules.live.clone() else {
+        let Some(within) = self.rules.live.as_ref().map(|live| live.within as f64) else {
             return (0.0, f64::INFINITY);
         };
         let budget = self.live.budget(now, &self.rules, self.tuning.live_margin);
@@ -54,10 +54,9 @@ impl<K: Copy + Ord> Desk<K> {
         let lambda = self.live.outlook(now, &self.rules).rate(now);
         let mean = self.learned.mean_call(&self.live, &self.rules);
         let agents = f64::from(view.agents);
-        let within = live.within as f64;
         let least = reserve(allowance, agents, mean, lambda, within);
         let pressure = self.pressure(now);
-        let most = (agents * self.tuning.reserve_share).max(1.0);
+        let most = self.reserve_most(agents);
         let relaxed = reserve(self.tuning.relaxed_missed, agents, mean, lambda, within);
         // What the plan does not need is left idle for the live calls.
         let need = ((self.tuning.ease - pressure) * agents + 0.8).clamp(0.0, relaxed);

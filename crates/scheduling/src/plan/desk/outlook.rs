@@ -3,11 +3,10 @@
 
 use super::super::job::Job;
 use super::super::learned::Learned;
-use super::super::live::Live;
 use super::super::rules::{Interval, Rules, Second};
 use super::super::sweep::{Supply, Task, sweep_noting};
 use super::Desk;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// What an estimate rests on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,22 +30,8 @@ pub struct Basis {
 impl<K: Copy + Ord> Desk<K> {
     /// A desk for another day of the same queue: nothing is open yet, and what was learned goes with it.
     pub fn another_day(&self, rules: Rules) -> Desk<K> {
-        Desk {
-            rules,
-            tuning: self.tuning.clone(),
-            learned: self.learned.clone(),
-            live: Live::default(),
-            staff: None,
-            short_since: None,
-            jobs: BTreeMap::new(),
-            moved: Vec::new(),
-            booked: VecDeque::new(),
-            pressure: None,
-            dials: 0,
-            reach: self.reach.clone(),
-            at_live: 0.0,
-            all_busy: false,
-        }
+        let (learned, reach) = (self.learned.clone(), self.reach.clone());
+        Desk::with(rules, self.tuning.clone(), learned, reach)
     }
 
     pub fn rules(&self) -> &Rules {
@@ -95,7 +80,7 @@ impl<K: Copy + Ord> Desk<K> {
         // `tasks` has one task for each waiting job, in the same order.
         let ids = self.waiting().map(|(id, _)| id);
         let mut tasks: Vec<(K, Task)> = ids.zip(self.tasks(now)).collect();
-        tasks.sort_by_key(|(_, task)| (task.from, task.to));
+        tasks.sort_by_key(|(_, task)| task.order());
         let (ids, tasks): (Vec<K>, Vec<Task>) = tasks.into_iter().unzip();
         let mut begins = BTreeMap::new();
         sweep_noting(&supply, &tasks, |index, moment| {
@@ -165,7 +150,6 @@ mod tests {
             wrap: 60.0,
             ring: RingTimes::default(),
             phone: Phone::with_shares(shares),
-            fresh: shares,
             max_attempts: 3,
             min_gap: 300,
             attention: 1800,

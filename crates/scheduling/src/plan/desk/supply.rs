@@ -3,7 +3,7 @@
 use super::super::job::Job;
 use super::super::live::{idle, reserve};
 use super::super::rules::Second;
-use super::super::sweep::{Fit, Supply, Task, sweep};
+use super::super::sweep::{Supply, Task};
 use super::Desk;
 
 /// Length of a slot of the plan, seconds.
@@ -39,9 +39,9 @@ impl<K: Copy + Ord> Desk<K> {
 
     /// Capacity left for callbacks, slot by slot, if agents are busy `share` of their time at most.
     pub(super) fn supply(&self, now: Second, share: f64, far: f64) -> Supply {
-        let close = self.rules.open.last().map_or(now, |span| span.1);
+        let close = self.rules.closes(now);
         // Before the queue opens there is nothing to share out.
-        let from = now.max(self.rules.open.first().map_or(now, |span| span.0));
+        let from = now.max(self.rules.opens(now));
         let mut agents = Vec::new();
         let mut moment = from;
         let handling = self.live.handling(&self.rules) * (1.0 - self.live.abandon_share());
@@ -52,15 +52,11 @@ impl<K: Copy + Ord> Desk<K> {
         while moment < close.min(from + HORIZON) {
             let middle = moment + SLOT / 2;
             let there = self.agents_at(middle, now);
-            let load = if there > 0.0 {
+            let load = if there > 0.0 && handling > 0.0 {
                 outlook.rate(middle) * handling
+                    + excess * (-((moment - now) as f64) / handling).exp()
             } else {
                 0.0
-            };
-            let load = if there > 0.0 && handling > 0.0 {
-                load + excess * (-((moment - now) as f64) / handling).exp()
-            } else {
-                load
             };
             let ahead = ((moment - now) as f64 / 3600.0).min(1.0);
             // With everybody busy nothing begins before the first of them comes free.
@@ -102,9 +98,9 @@ impl<K: Copy + Ord> Desk<K> {
             .map(|(id, job)| (*id, job))
     }
 
-    pub(super) fn fit(&self, supply: &Supply, mut tasks: Vec<Task>) -> Fit {
-        tasks.sort_by_key(|task| (task.from, task.to));
-        sweep(supply, &tasks)
+    /// Most agents that are ever left idle for live calls.
+    pub(super) fn reserve_most(&self, agents: f64) -> f64 {
+        (agents * self.tuning.reserve_share).max(1.0)
     }
 
     /// Share of the agents that may be counted on, given what is in hand of the live target.
@@ -112,20 +108,20 @@ impl<K: Copy + Ord> Desk<K> {
         let Some(live) = &self.rules.live else {
             return most;
         };
-        let open = self.rules.open.first().map_or(now, |span| span.0);
+        let open = self.rules.opens(now);
         let moment = now.max(open);
         let agents = self.agents_at(moment, now).max(1.0);
         let budget = self.live.budget(now, &self.rules, self.tuning.live_margin);
         let lambda = self.live.outlook(now, &self.rules).rate(moment);
         let mean = self.learned.mean_call(&self.live, &self.rules);
         let keep = reserve(budget.allowance, agents, mean, lambda, live.within as f64)
-            .min((agents * self.tuning.reserve_share).max(1.0));
+            .min(self.reserve_most(agents));
         most - (idle(keep, agents, mean, lambda) / agents).min(0.2)
     }
 
     /// What the agents are asked for as a share of what they can do: bookings at the rate of the last hour, and live calls.
     pub(super) fn demand(&self, now: Second) -> f64 {
-        let open = self.rules.open.first().map_or(now, |span| span.0);
+        let open = self.rules.opens(now);
         if now < open + 900 {
             // What was booked before the day began says nothing of its rate.
             return self.tuning.unseen;
