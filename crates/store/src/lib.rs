@@ -13,6 +13,7 @@ mod orders;
 mod outlook;
 mod seats;
 mod sqlite;
+mod tables;
 
 pub use error::StoreError;
 pub use orders::*;
