@@ -11,9 +11,12 @@ mod events;
 mod facts;
 mod orders;
 mod outlook;
+mod rows;
 mod seats;
 mod sqlite;
 mod tables;
+mod twin;
+mod verbs;
 
 pub use error::StoreError;
 pub use orders::*;

@@ -59,9 +59,11 @@ impl Default for OpenOptions {
 }
 
 /// Makes the answer that will be given again for the same key, from the callback as it was committed.
-pub type Render = Box<dyn FnOnce(&Callback) -> StoredAnswer + Send>;
+/// It may be asked more than once: a transaction that was lost to another writer is run again.
+pub type Render = Arc<dyn Fn(&Callback) -> StoredAnswer + Send + Sync>;
 
 /// A request that may be repeated.
+#[derive(Clone)]
 pub struct Idempotent {
     /// Who asks: keys of different applications never meet.
     pub application: i64,
@@ -87,7 +89,7 @@ pub struct StoredAnswer {
     pub body: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AcceptOrder {
     pub tenant: TenantId,
     pub id: InteractionId,
@@ -108,7 +110,7 @@ pub enum Acceptance {
     Repeated(StoredAnswer),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ApplyOrder {
     pub tenant: TenantId,
     pub callback: InteractionId,

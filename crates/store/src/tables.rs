@@ -424,20 +424,25 @@ pub(crate) trait Tables {
     fn schema_version(&self) -> Result<u32>;
     /// Whether the database itself is whole; each fault in plain words.
     fn integrity(&self) -> Result<Vec<String>>;
-    /// Every event, callback by callback, in the order of their numbers.
-    fn walk_events(&self, visit: &mut dyn FnMut(Link) -> Result<()>) -> Result<()>;
+    /// Every event, callback by callback, in the order of their numbers; one that cannot be read is an error to the
+    /// visitor and does not end the walk. The visitor may read callbacks meanwhile.
+    fn walk_events(&self, visit: &mut dyn FnMut(Result<Link>) -> Result<()>) -> Result<()>;
+    /// In order of tenants and ids. The visitor may read callbacks meanwhile.
     fn walk_callbacks(&self, visit: &mut dyn FnMut(Census) -> Result<()>) -> Result<()>;
     fn strays(&self) -> Result<Strays>;
 }
 
 /// What a job is about, so that a twin can fetch it for many jobs at once, and lock it in one order.
 #[derive(Clone, Debug, Default)]
+#[expect(dead_code, reason = "only a twin with many writers reads it")]
 pub(crate) struct Needs {
     pub queues: Vec<(TenantId, QueueId)>,
     /// Contacts whose customer, open callbacks and calls are looked at.
     pub contacts: Vec<(TenantId, String)>,
     pub customers: Vec<(TenantId, CustomerId)>,
     pub callbacks: Vec<Key>,
+    /// Attempts that are looked at with their callbacks.
+    pub attempts: Vec<(TenantId, AttemptId)>,
     /// Ids that must be new, and parents.
     pub interactions: Vec<Key>,
     pub answers: Vec<(TenantId, i64, String)>,
@@ -447,6 +452,7 @@ pub(crate) struct Needs {
 
 /// How a job may be run.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "only a twin with many writers reads it")]
 pub(crate) enum Kind {
     /// Together with others in one transaction, after fetching what it needs.
     Batched(Needs),

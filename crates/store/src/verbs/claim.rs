@@ -1,10 +1,9 @@
 //! What the clock has made due, and the leases under which nodes work on it.
 
-use super::House;
 use super::path::carry_out;
-use super::rows::{self, blob, int, ms, tenant_of, uuid};
 use super::seating::seat_waiting;
-use super::writer::Write;
+use super::{House, Write};
+use crate::tables::{Needs, Tables};
 use crate::{ClaimOrder, Claimed, HeldClaim, Lapsed, Result, StoreError, effects};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
@@ -13,10 +12,9 @@ use ringback_callbacks::ids::{InteractionId, NodeId, TenantId};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::state::Claim;
 use ringback_callbacks::wire_time::{self, plus};
-use rusqlite::{Connection, params};
 use std::time::Duration;
 
-pub(super) fn claim_due(
+pub(crate) fn claim_due(
     write: &mut Write<'_>,
     house: &House,
     order: &ClaimOrder,
@@ -30,7 +28,7 @@ pub(super) fn claim_due(
 }
 
 /// Claims whose lease ran out, and those of an earlier run of this node.
-pub(super) fn take_lapsed(
+pub(crate) fn take_lapsed(
     write: &mut Write<'_>,
     house: &House,
     node: &NodeId,
@@ -38,19 +36,8 @@ pub(super) fn take_lapsed(
     lease: Duration,
     limit: usize,
 ) -> Result<Vec<Lapsed>> {
-    let found = keys(
-        write.conn,
-        "SELECT tenant, id FROM callbacks WHERE claim_until <= ?1
-         UNION SELECT tenant, id FROM callbacks
-             WHERE claim_until IS NOT NULL AND claim_node = ?2 AND claim_boot <> ?3
-         LIMIT ?4",
-        params![
-            ms(now),
-            node.name,
-            blob(&node.boot),
-            int(limit.max(1) as u64)
-        ],
-    )?;
+    let found = write.tables.lapsed(node, now, limit.max(1))?;
+    write.tables.foresee(&found, now)?;
     let mut lapsed = Vec::new();
     for (tenant, id) in found {
         let take = Command::TakeOver {
@@ -61,7 +48,7 @@ pub(super) fn take_lapsed(
             continue;
         };
         let attempt = match effects::live_attempt(&callback.state) {
-            Some(attempt) => rows::read_attempt(write.conn, &tenant, attempt)?,
+            Some(attempt) => write.tables.attempt(&tenant, attempt)?,
             None => None,
         };
         lapsed.push(Lapsed { callback, attempt });
@@ -69,18 +56,29 @@ pub(super) fn take_lapsed(
     Ok(lapsed)
 }
 
+/// What [`renew`] looks at.
+pub(crate) fn renewal_needs(claims: &[HeldClaim]) -> Needs {
+    Needs {
+        callbacks: claims
+            .iter()
+            .map(|held| (held.tenant.clone(), held.callback))
+            .collect(),
+        ..Needs::default()
+    }
+}
+
 /// Lengthens leases without a new revision: nothing about the callback has changed.
-pub(super) fn renew(
-    conn: &Connection,
+pub(crate) fn renew(
+    tables: &dyn Tables,
     node: &NodeId,
     until: Timestamp,
-    claims: Vec<HeldClaim>,
+    claims: &[HeldClaim],
 ) -> Result<Vec<HeldClaim>> {
     let until = wire_time::truncate(until);
     let mut lost = Vec::new();
     for held in claims {
-        let Some(before) = rows::read_callback(conn, &held.tenant, held.callback)? else {
-            lost.push(held);
+        let Some(before) = tables.callback(&held.tenant, held.callback)? else {
+            lost.push(held.clone());
             continue;
         };
         let mine = before
@@ -88,7 +86,7 @@ pub(super) fn renew(
             .claim()
             .filter(|claim| claim.fence == held.fence && claim.node == *node);
         let Some(claim) = mine else {
-            lost.push(held);
+            lost.push(held.clone());
             continue;
         };
         let longer = Claim {
@@ -100,27 +98,10 @@ pub(super) fn renew(
                 state,
                 ..before.clone()
             };
-            rows::write_callback(conn, Some(&before), &after)?;
+            tables.write_callback(Some(&before), &after)?;
         }
     }
     Ok(lost)
-}
-
-pub(super) fn next_wake(conn: &Connection) -> Result<Option<Timestamp>> {
-    let mut soonest = None;
-    for sql in [
-        "SELECT min(wakes_at) FROM callbacks WHERE wakes_at IS NOT NULL AND claim_until IS NULL",
-        "SELECT min(claim_until) FROM callbacks WHERE claim_until IS NOT NULL",
-    ] {
-        let at: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        soonest = match (soonest, at) {
-            (Some(one), Some(other)) => Some(i64::min(one, other)),
-            (one, other) => one.or(other),
-        };
-    }
-    soonest
-        .map(|at| rows::time(at, "callbacks", "wakes_at"))
-        .transpose()
 }
 
 // ── the clock ────────────────────────────────────────────────────────────────────────────────────
@@ -129,17 +110,14 @@ pub(super) fn next_wake(conn: &Connection) -> Result<Option<Timestamp>> {
 const SET_ASIDE: Duration = Duration::from_secs(60);
 
 fn tick_due(write: &mut Write<'_>, house: &House, now: Timestamp, limit: usize) -> Result<usize> {
-    let due = keys(
-        write.conn,
-        "SELECT tenant, id FROM callbacks WHERE wakes_at <= ?1 AND claim_until IS NULL ORDER BY wakes_at LIMIT ?2",
-        params![ms(now), int(limit as u64)],
-    )?;
+    let due = write.tables.due(now, limit)?;
+    write.tables.foresee(&due, now)?;
     for (tenant, id) in &due {
         let after = step_one(write, house, tenant, *id, now, |_| Some(Command::Tick))?;
         if after.is_some_and(|after| after.wakes_at().is_some_and(|at| at <= now)) {
             // Nothing came of it although it is due: a fault, but not one that may spin.
             tracing::error!(callback.id = %id, "a callback stays due");
-            set_aside(write.conn, tenant, *id, now)?;
+            write.tables.set_aside(tenant, *id, plus(now, SET_ASIDE))?;
         }
     }
     Ok(due.len())
@@ -156,12 +134,12 @@ pub(super) fn step_one(
     command: impl FnOnce(&Callback) -> Option<Command>,
 ) -> Result<Option<Callback>> {
     let signals = write.signals.len();
-    write.conn.prepare_cached("SAVEPOINT one")?.execute([])?;
+    let mark = write.tables.mark()?;
     let outcome = try_one(write, house, tenant, id, now, command);
-    let conn = write.conn;
+    let tables = write.tables;
     let fault = match outcome {
         Ok(after) => {
-            conn.prepare_cached("RELEASE one")?.execute([])?;
+            tables.keep(mark)?;
             return Ok(after);
         }
         Err(fault) => fault,
@@ -179,11 +157,10 @@ pub(super) fn step_one(
         | StoreError::Damaged { .. }
         | StoreError::Configuration(_) => {}
     }
-    conn.prepare_cached("ROLLBACK TO one")?.execute([])?;
-    conn.prepare_cached("RELEASE one")?.execute([])?;
+    tables.undo(mark)?;
     write.signals.truncate(signals);
     tracing::error!(callback.id = %id, error = %fault, "a callback cannot be worked on and is set aside");
-    set_aside(conn, tenant, id, now)?;
+    tables.set_aside(tenant, id, plus(now, SET_ASIDE))?;
     Ok(None)
 }
 
@@ -195,43 +172,11 @@ fn try_one(
     now: Timestamp,
     command: impl FnOnce(&Callback) -> Option<Command>,
 ) -> Result<Option<Callback>> {
-    let Some(before) = rows::read_callback(write.conn, tenant, id)? else {
+    let Some(before) = write.tables.callback(tenant, id)? else {
         return Ok(None);
     };
     let Some(command) = command(&before) else {
         return Ok(None);
     };
     carry_out(write, house, before, command, &Actor::System, now).map(Some)
-}
-
-/// Only the index is moved; the document keeps the truth.
-fn set_aside(
-    conn: &Connection,
-    tenant: &TenantId,
-    id: InteractionId,
-    now: Timestamp,
-) -> Result<()> {
-    conn.prepare_cached(
-        "UPDATE callbacks SET wakes_at = ?3, claim_until = CASE WHEN claim_until IS NULL THEN NULL ELSE ?3 END
-         WHERE tenant = ?1 AND id = ?2 AND ended_at IS NULL",
-    )?
-    .execute(params![tenant.as_str(), blob(&id.0), ms(plus(now, SET_ASIDE))])?;
-    Ok(())
-}
-
-fn keys(
-    conn: &Connection,
-    sql: &str,
-    values: &[&dyn rusqlite::types::ToSql],
-) -> Result<Vec<(TenantId, InteractionId)>> {
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut found = statement.query(values)?;
-    let mut keys = Vec::new();
-    while let Some(row) = found.next()? {
-        keys.push((
-            tenant_of(row, 0, "callbacks")?,
-            InteractionId(uuid(row, 1, "callbacks", "id")?),
-        ));
-    }
-    Ok(keys)
 }

@@ -1,14 +1,8 @@
 //! One command on one callback: read, ask the pure core, write everything that follows from it.
 
-use super::House;
-use super::agents;
-use super::faults::is_constraint;
-use super::gather;
-use super::idempotency;
-use super::rows;
-use super::slots;
-use super::writer::Write;
+use super::{House, Write, agents, conflict, gather, idempotency, slots};
 use crate::effects::{self, Hands};
+use crate::tables::{Needs, Tables};
 use crate::{Applied, ApplyOrder, Result, Signal, StoreError, events};
 use jiff::Timestamp;
 use ringback_callbacks::attempt::Attempt;
@@ -16,9 +10,32 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::event::Actor;
 use ringback_callbacks::ids::{AttemptId, TenantId};
 use ringback_callbacks::lifecycle::{AttemptChange, Command, Refusal, Step, step};
-use rusqlite::{Connection, OptionalExtension, params};
 
-pub(super) fn apply(write: &mut Write<'_>, house: &House, order: ApplyOrder) -> Result<Applied> {
+/// What a command looks at before it is decided, as far as the command tells.
+pub(crate) fn needs(order: &ApplyOrder) -> Needs {
+    let tenant = &order.tenant;
+    let (queue, attempt) = effects::named(&order.command);
+    Needs {
+        queues: queue
+            .into_iter()
+            .map(|queue| (tenant.clone(), queue.clone()))
+            .collect(),
+        callbacks: vec![(tenant.clone(), order.callback)],
+        attempts: attempt
+            .into_iter()
+            .map(|attempt| (tenant.clone(), attempt))
+            .collect(),
+        answers: order
+            .idempotent
+            .iter()
+            .map(|asked| (tenant.clone(), asked.application, asked.key.clone()))
+            .collect(),
+        now: Some(order.now),
+        ..Needs::default()
+    }
+}
+
+pub(crate) fn apply(write: &mut Write<'_>, house: &House, order: ApplyOrder) -> Result<Applied> {
     let ApplyOrder {
         tenant,
         callback,
@@ -30,7 +47,7 @@ pub(super) fn apply(write: &mut Write<'_>, house: &House, order: ApplyOrder) -> 
     } = order;
     if let Some(asked) = &idempotent
         && let Some(answer) = idempotency::seen(
-            write.conn,
+            write.tables,
             &tenant,
             asked.application,
             &asked.key,
@@ -40,7 +57,9 @@ pub(super) fn apply(write: &mut Write<'_>, house: &House, order: ApplyOrder) -> 
     {
         return Ok(Applied::Repeated(answer));
     }
-    let before = rows::read_callback(write.conn, &tenant, callback)?
+    let before = write
+        .tables
+        .callback(&tenant, callback)?
         .ok_or(StoreError::NotFound("callback"))?;
     if expected.is_some_and(|expected| expected != before.revision) {
         return Err(StoreError::RevisionConflict {
@@ -48,13 +67,13 @@ pub(super) fn apply(write: &mut Write<'_>, house: &House, order: ApplyOrder) -> 
         });
     }
     if let Command::TransferToAgent { agent } = &command
-        && !agents::exists(write.conn, &tenant, *agent)?
+        && write.tables.agent(&tenant, *agent)?.is_none()
     {
         return Err(conflict("agent_id", "not_found", "there is no such agent"));
     }
     let after = carry_out(write, house, before, command, &actor, now)?;
     let answer = idempotent
-        .map(|asked| idempotency::remember(write.conn, house, &tenant, asked, &after, now))
+        .map(|asked| idempotency::remember(write.tables, house, &tenant, asked, &after, now))
         .transpose()?;
     Ok(Applied::Done(Box::new(after), answer))
 }
@@ -70,7 +89,7 @@ pub(super) fn carry_out(
 ) -> Result<Callback> {
     let queue = effects::deciding_queue(&before, &command).clone();
     let facts = match gather::facts(
-        write.conn,
+        write.tables,
         &house.views,
         &before,
         &queue,
@@ -84,7 +103,7 @@ pub(super) fn carry_out(
         facts => facts?,
     };
     let decision = step(&before, command, actor, &facts.lend(), now)
-        .map_err(|refusal| slots::instead(write.conn, &facts.queue, refusal, now))?;
+        .map_err(|refusal| slots::instead(write.tables, &facts.queue, refusal, now))?;
     if !effects::is_change(&before, &decision) {
         return Ok(before);
     }
@@ -105,36 +124,36 @@ pub(super) fn write_step(
         attempt,
         away,
     } = decision;
-    let conn = write.conn;
+    let tables = write.tables;
     after.revision = before.map_or(0, |before| before.revision) + 1;
     let sealed = events::seal(&mut after, new_events, now, house.chance.as_ref());
     let tenant = after.interaction.tenant.clone();
     let id = after.interaction.id;
 
-    rows::write_callback(conn, before, &after)?;
-    slots::follow(conn, before, &after)?;
+    tables.write_callback(before, &after)?;
+    slots::follow(tables, before, &after)?;
     if let Some(change) = attempt {
-        write_attempt(conn, &tenant, &after, change)?;
+        write_attempt(tables, &tenant, &after, change)?;
     }
     let hands = Hands::between(before.map(|before| &before.state), &after.state);
     if let Some(agent) = hands.freed {
-        agents::free(conn, &tenant, agent, id, now)?;
+        tables.free(&tenant, agent, id, now)?;
         write.signals.push(Signal::Agent {
             tenant: tenant.clone(),
             id: agent,
         });
     }
     if let Some(agent) = hands.filled {
-        agents::engage(conn, &tenant, agent, id)?;
+        agents::engage(tables, &tenant, agent, id)?;
     }
     if let Some(agent) = away {
-        agents::set_away(conn, &tenant, agent)?;
+        tables.set_away(&tenant, agent)?;
         write.signals.push(Signal::Agent {
             tenant: tenant.clone(),
             id: agent,
         });
     }
-    rows::insert_events(conn, &tenant, id, &sealed)?;
+    tables.append_events(&tenant, id, &sealed)?;
     write.signals.push(Signal::Callback {
         tenant,
         id,
@@ -144,29 +163,18 @@ pub(super) fn write_step(
 }
 
 fn write_attempt(
-    conn: &Connection,
+    tables: &dyn Tables,
     tenant: &TenantId,
     after: &Callback,
     change: AttemptChange,
 ) -> Result<()> {
     let id = effects::attempt_of(&change);
     match change {
-        AttemptChange::Begin(attempt) => {
-            match rows::insert_attempt(conn, &attempt, effects::by_mail(after)) {
-                Ok(_) => Ok(()),
-                // The guards look first; the index is there for the day when they are wrong.
-                Err(error) if is_constraint(&error) => Err(StoreError::Conflict {
-                    field: None,
-                    code: "number_in_call",
-                    detail: "another call with this number is going on".to_owned(),
-                }),
-                Err(error) => Err(error.into()),
-            }
-        }
-        AttemptChange::Answered { at, .. } => amend(conn, tenant, id, |attempt| {
+        AttemptChange::Begin(attempt) => tables.begin_attempt(&attempt, effects::by_mail(after)),
+        AttemptChange::Answered { at, .. } => amend(tables, tenant, id, |attempt| {
             attempt.answered_at = attempt.answered_at.or(Some(at));
         }),
-        AttemptChange::Connected { at, route, .. } => amend(conn, tenant, id, |attempt| {
+        AttemptChange::Connected { at, route, .. } => amend(tables, tenant, id, |attempt| {
             attempt.answered_at = attempt.answered_at.or(Some(at));
             attempt.route = route.or(attempt.route.take());
         }),
@@ -175,13 +183,13 @@ fn write_attempt(
             outcome,
             counted,
             ..
-        } => amend(conn, tenant, id, |attempt| {
+        } => amend(tables, tenant, id, |attempt| {
             attempt.ended_at = Some(at);
             attempt.counted = counted;
             attempt.route = outcome.route.clone().or(attempt.route.take());
             attempt.outcome = Some(outcome);
         }),
-        AttemptChange::Amend { result, .. } => amend(conn, tenant, id, |attempt| {
+        AttemptChange::Amend { result, .. } => amend(tables, tenant, id, |attempt| {
             if let Some(outcome) = &mut attempt.outcome {
                 outcome.result = result;
                 outcome.verdict = result.verdict();
@@ -191,50 +199,46 @@ fn write_attempt(
 }
 
 fn amend(
-    conn: &Connection,
+    tables: &dyn Tables,
     tenant: &TenantId,
     id: AttemptId,
     change: impl FnOnce(&mut Attempt),
 ) -> Result<()> {
-    let mut attempt =
-        rows::read_attempt(conn, tenant, id)?.ok_or(StoreError::NotFound("attempt"))?;
+    let mut attempt = tables
+        .attempt(tenant, id)?
+        .ok_or(StoreError::NotFound("attempt"))?;
     change(&mut attempt);
-    rows::update_attempt(conn, &attempt)
+    tables.update_attempt(&attempt)
+}
+
+/// What [`note_legs`] looks at.
+pub(crate) fn legs_need(tenant: &TenantId, attempt: AttemptId) -> Needs {
+    Needs {
+        attempts: vec![(tenant.clone(), attempt)],
+        ..Needs::default()
+    }
 }
 
 /// Only the newest holder of the claim may say where the legs are, and only while the attempt lives.
-pub(super) fn note_legs(
-    conn: &Connection,
+pub(crate) fn note_legs(
+    tables: &dyn Tables,
     tenant: &TenantId,
     attempt: AttemptId,
     fence: u64,
     legs: &serde_json::Value,
 ) -> Result<()> {
-    let newest: Option<i64> = conn
-        .prepare_cached(
-            "SELECT callbacks.fence FROM attempts
-             JOIN callbacks ON callbacks.tenant = attempts.tenant AND callbacks.id = attempts.callback
-             WHERE attempts.tenant = ?1 AND attempts.id = ?2 AND attempts.ended_at IS NULL
-                 AND callbacks.attempt = attempts.id",
-        )?
-        .query_row(params![tenant.as_str(), rows::blob(&attempt.0)], |row| row.get(0))
-        .optional()?;
-    if newest != Some(rows::int(fence)) {
+    let of = tables
+        .attempt(tenant, attempt)?
+        .filter(|attempt| attempt.ended_at.is_none());
+    let callback = match of {
+        Some(of) => tables.callback(tenant, of.callback)?,
+        None => None,
+    };
+    let newest = callback.is_some_and(|callback| {
+        callback.fence == fence && effects::live_attempt(&callback.state) == Some(attempt)
+    });
+    if !newest {
         return Err(Refusal::Fenced.into());
     }
-    conn.prepare_cached("UPDATE attempts SET legs = ?3 WHERE tenant = ?1 AND id = ?2")?
-        .execute(params![
-            tenant.as_str(),
-            rows::blob(&attempt.0),
-            legs.to_string()
-        ])?;
-    Ok(())
-}
-
-pub(super) fn conflict(field: &'static str, code: &'static str, detail: &str) -> StoreError {
-    StoreError::Conflict {
-        field: Some(field),
-        code,
-        detail: detail.to_owned(),
-    }
+    tables.write_legs(tenant, attempt, legs)
 }

@@ -1,17 +1,15 @@
 //! Keys of applications, by their hash.
 
-use super::faults::{damaged, unreadable, unwritable};
-use super::rows::{blob, ms, tenant_of, time, uuid};
-use crate::{ApiKey, Result, Scope};
+use super::{all, at_most, blob, one, tenant_of, text, time_or_none, uuid};
+use crate::rows::{damaged, ms, scopes_of, time, unwritable};
+use crate::{ApiKey, Result};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 const KEY: &str = "tenant, id, name, hash, application, scopes, created_at, expires_at, revoked_at";
-/// Keys listed at most.
-const LISTED: i64 = 10_000;
 
-pub(super) fn put(conn: &Connection, key: &ApiKey) -> Result<()> {
+pub(super) fn write(conn: &Connection, key: &ApiKey) -> Result<()> {
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
     conn.prepare_cached(
         "INSERT INTO api_keys (tenant, id, name, hash, application, scopes, created_at, expires_at, revoked_at)
@@ -34,24 +32,23 @@ pub(super) fn put(conn: &Connection, key: &ApiKey) -> Result<()> {
 }
 
 pub(super) fn by_hash(conn: &Connection, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
-    let sql = format!("SELECT {KEY} FROM api_keys WHERE hash = ?1");
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([hash.as_slice()])?;
-    rows.next()?.map(key_of).transpose()
+    one(
+        conn,
+        &format!("SELECT {KEY} FROM api_keys WHERE hash = ?1"),
+        &[&hash.as_slice()],
+        key_of,
+    )
 }
 
-pub(super) fn list(conn: &Connection) -> Result<Vec<ApiKey>> {
-    let sql = format!("SELECT {KEY} FROM api_keys ORDER BY tenant, created_at, id LIMIT ?1");
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([LISTED])?;
-    let mut keys = Vec::new();
-    while let Some(row) = rows.next()? {
-        keys.push(key_of(row)?);
-    }
-    Ok(keys)
+pub(super) fn list(conn: &Connection, limit: usize) -> Result<Vec<ApiKey>> {
+    all(
+        conn,
+        &format!("SELECT {KEY} FROM api_keys ORDER BY tenant, created_at, id LIMIT ?1"),
+        &[&at_most(limit)],
+        key_of,
+    )
 }
 
-/// A key stays revoked from the first time on.
 pub(super) fn revoke(conn: &Connection, id: Uuid, now: Timestamp) -> Result<bool> {
     let revoked = conn
         .prepare_cached("UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
@@ -60,15 +57,8 @@ pub(super) fn revoke(conn: &Connection, id: Uuid, now: Timestamp) -> Result<bool
 }
 
 fn key_of(row: &Row<'_>) -> Result<ApiKey> {
-    let at = |column: usize, name| -> Result<Option<Timestamp>> {
-        row.get::<_, Option<i64>>(column)?
-            .map(|at| time(at, "api_keys", name))
-            .transpose()
-    };
+    let at = |column, name| time_or_none(row, column, "api_keys", name);
     let hash: Vec<u8> = row.get(3)?;
-    let scopes: String = row.get(5)?;
-    let names: Vec<String> =
-        serde_json::from_str(&scopes).map_err(|error| unreadable("api_keys", "scopes", &error))?;
     Ok(ApiKey {
         tenant: tenant_of(row, 0, "api_keys")?,
         id: uuid(row, 1, "api_keys", "id")?,
@@ -77,12 +67,7 @@ fn key_of(row: &Row<'_>) -> Result<ApiKey> {
             .try_into()
             .map_err(|_| damaged("api_keys", "hash", "not 32 bytes"))?,
         application: row.get(4)?,
-        scopes: names
-            .iter()
-            .map(|name| {
-                Scope::parse(name).ok_or_else(|| damaged("api_keys", "scopes", "no such scope"))
-            })
-            .collect::<Result<_>>()?,
+        scopes: scopes_of(text(row, 5)?)?,
         created_at: time(row.get(6)?, "api_keys", "created_at")?,
         expires_at: at(7, "expires_at")?,
         revoked_at: at(8, "revoked_at")?,

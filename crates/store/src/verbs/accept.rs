@@ -1,13 +1,10 @@
 //! A booking becomes a callback: customer found or made, everything written in one transaction.
 
-use super::gather;
-use super::idempotency;
-use super::path::{carry_out, conflict, write_step};
+use super::path::{carry_out, write_step};
 use super::record::{Family, family};
-use super::rows;
-use super::writer::Write;
-use super::{House, bodies, customers, duplicates, slots};
+use super::{House, Write, bodies, conflict, customers, duplicates, gather, idempotency, slots};
 use crate::facts::Gathered;
+use crate::tables::{Needs, Tables};
 use crate::{AcceptOrder, Acceptance, Result, StoreError};
 use jiff::Timestamp;
 use ringback_callbacks::customer::Customer;
@@ -19,9 +16,38 @@ use ringback_callbacks::lifecycle::{self, Accepted, Command, Refusal};
 use ringback_callbacks::problem::Problems;
 use ringback_callbacks::queue::QueueView;
 use ringback_callbacks::request::{Admission, NewCallback};
-use rusqlite::Connection;
 
-pub(super) fn accept(
+/// What a booking looks at before it is decided.
+pub(crate) fn needs(order: &AcceptOrder) -> Needs {
+    let AcceptOrder {
+        tenant, id, new, ..
+    } = order;
+    let key = |id: InteractionId| (tenant.clone(), id);
+    Needs {
+        queues: vec![(tenant.clone(), new.queue.clone())],
+        contacts: new
+            .contacts
+            .iter()
+            .map(|step| (tenant.clone(), step.contact.expose().to_owned()))
+            .collect(),
+        customers: new
+            .customer
+            .iter()
+            .map(|customer| (tenant.clone(), customer.clone()))
+            .collect(),
+        callbacks: new.replaces.into_iter().map(key).collect(),
+        attempts: Vec::new(),
+        interactions: new.parent.into_iter().chain([*id]).map(key).collect(),
+        answers: order
+            .idempotent
+            .iter()
+            .map(|asked| (tenant.clone(), asked.application, asked.key.clone()))
+            .collect(),
+        now: Some(order.now),
+    }
+}
+
+pub(crate) fn accept(
     write: &mut Write<'_>,
     house: &House,
     order: AcceptOrder,
@@ -35,10 +61,10 @@ pub(super) fn accept(
         idempotent,
         dry_run,
     } = order;
-    let conn = write.conn;
+    let tables = write.tables;
     if let (Some(asked), false) = (&idempotent, dry_run)
         && let Some(answer) = idempotency::seen(
-            conn,
+            tables,
             &tenant,
             asked.application,
             &asked.key,
@@ -56,18 +82,18 @@ pub(super) fn accept(
         ))
         .into());
     };
-    if rows::is_known(conn, &tenant, id)? {
+    if tables.interaction(&tenant, id)?.is_some() {
         return Err(conflict(
             "interaction_id",
             "exists",
             "an interaction of this id exists already",
         ));
     }
-    let Family { thread } = family(conn, &tenant, new.parent, new.thread.take())?;
+    let Family { thread } = family(tables, &tenant, new.parent, new.thread.take())?;
     new.thread = thread;
-    let queue = gather::queue_view(conn, &house.views, &tenant, &new.queue)?
+    let queue = gather::queue_view(tables, &house.views, &tenant, &new.queue)?
         .ok_or_else(|| conflict("queue", "not_found", "there is no such queue"))?;
-    match duplicates::meet(conn, &tenant, queue.rules().duplicates, &new)? {
+    match duplicates::meet(tables, &tenant, queue.rules().duplicates, &new)? {
         None => {}
         Some((open, Answer::Join)) => {
             new.place = Some(duplicate::place_of(&open));
@@ -96,18 +122,20 @@ pub(super) fn accept(
                 return Ok(Acceptance::Merged(Box::new(merged), None));
             }
             let answer = idempotent
-                .map(|asked| idempotency::remember(write.conn, house, &tenant, asked, &merged, now))
+                .map(|asked| {
+                    idempotency::remember(write.tables, house, &tenant, asked, &merged, now)
+                })
                 .transpose()?;
             return Ok(Acceptance::Merged(Box::new(merged), answer));
         }
         Some((_, Answer::Apart)) => {}
     }
-    let number = gather::number(conn, &tenant, id, &first.contact, now)?;
-    let customer = find_or_make(conn, house, &tenant, &new, now)?;
+    let number = gather::number(tables, &tenant, id, &first.contact, now)?;
+    let customer = find_or_make(tables, house, &tenant, &new, now)?;
     let customer_id = customer.id.clone();
     let mut asked_for = customer;
-    gather::forbid_by_contact(conn, &mut asked_for, &first.contact)?;
-    let slots = slots_for(conn, &tenant, &new, &queue, &asked_for, now)?;
+    gather::forbid_by_contact(tables, &mut asked_for, &first.contact)?;
+    let slots = slots_for(tables, &tenant, &new, &queue, &asked_for, now)?;
     let facts = Gathered {
         queue,
         customer: asked_for,
@@ -129,9 +157,9 @@ pub(super) fn accept(
         &facts.lend(),
         now,
     )
-    .map_err(|refusal| slots::instead(write.conn, &facts.queue, refusal, now))?;
+    .map_err(|refusal| slots::instead(write.tables, &facts.queue, refusal, now))?;
     let callback = write_step(write, house, None, step, now)?;
-    bodies::store_small(write.conn, house, &tenant, id, &contents, now)?;
+    bodies::store_small(write.tables, house, &tenant, id, &contents, now)?;
     if let Some(old) = replaces {
         replace(write, house, &tenant, old, id, &actor, now)?;
     }
@@ -140,14 +168,14 @@ pub(super) fn accept(
         return Ok(Acceptance::New(Box::new(callback), None));
     }
     let answer = idempotent
-        .map(|asked| idempotency::remember(write.conn, house, &tenant, asked, &callback, now))
+        .map(|asked| idempotency::remember(write.tables, house, &tenant, asked, &callback, now))
         .transpose()?;
     Ok(Acceptance::New(Box::new(callback), answer))
 }
 
 /// What is taken of the queue's slots where the request wants one, and the place kept for it.
 fn slots_for(
-    conn: &Connection,
+    tables: &dyn Tables,
     tenant: &TenantId,
     new: &NewCallback,
     queue: &QueueView,
@@ -159,7 +187,7 @@ fn slots_for(
         return Ok(None);
     }
     let held = match new.hold {
-        Some(hold) => Some(slots::take_hold(conn, tenant, hold, &new.queue, now)?),
+        Some(hold) => Some(slots::take_hold(tables, tenant, hold, &new.queue, now)?),
         None => None,
     };
     let within = queue.rules().promise_within.as_duration();
@@ -168,13 +196,13 @@ fn slots_for(
         return Ok(None);
     };
     let leaves: Vec<InteractionId> = new.replaces.into_iter().collect();
-    let facts = slots::facts(conn, queue, customer, wanted, now, &leaves)?;
+    let facts = slots::facts(tables, queue, customer, wanted, now, &leaves)?;
     Ok(facts.map(|facts| SlotFacts { held, ..facts }))
 }
 
 /// The customer named, or whose contact it is, or a new one; what the request tells of them is kept.
 fn find_or_make(
-    conn: &Connection,
+    tables: &dyn Tables,
     house: &House,
     tenant: &TenantId,
     new: &NewCallback,
@@ -182,12 +210,12 @@ fn find_or_make(
 ) -> Result<Customer> {
     let contacts = || new.contacts.iter().map(|step| step.contact.expose());
     let mut found = match &new.customer {
-        Some(id) => customers::read_customer(conn, tenant, id)?,
+        Some(id) => tables.customer(tenant, id)?,
         None => None,
     };
     if new.customer.is_none() {
         for contact in contacts() {
-            found = customers::by_contact(conn, tenant, contact)?;
+            found = customers::by_contact(tables, tenant, contact)?;
             if found.is_some() {
                 break;
             }
@@ -214,18 +242,15 @@ fn find_or_make(
     }
     if is_new {
         // Contacts point at their customer, so the customer is written before them.
-        customers::write_customer(
-            conn,
-            &Customer {
-                revision: 1,
-                ..customer.clone()
-            },
-        )?;
+        tables.write_customer(&Customer {
+            revision: 1,
+            ..customer.clone()
+        })?;
     }
-    changed |= customers::learn_contacts(conn, &mut customer, contacts())?;
+    changed |= customers::learn_contacts(tables, &mut customer, contacts())?;
     if changed {
         customer.revision += 1;
-        customers::write_customer(conn, &customer)?;
+        tables.write_customer(&customer)?;
     }
     Ok(customer)
 }
@@ -239,7 +264,9 @@ fn replace(
     actor: &Actor,
     now: Timestamp,
 ) -> Result<()> {
-    let before = rows::read_callback(write.conn, tenant, old)?
+    let before = write
+        .tables
+        .callback(tenant, old)?
         .ok_or_else(|| conflict("replaces", "not_found", "there is no such callback"))?;
     match carry_out(write, house, before, Command::Replace { by }, actor, now) {
         Ok(_) => Ok(()),

@@ -1,20 +1,12 @@
-//! Lists, newest first, and the reads that answer questions about one callback.
+//! Lists of callbacks and interactions, newest first.
 
-use super::record::{any_of, cursor, one_more};
-use super::rows::{self, blob, count, ms, page};
-use super::{House, agents, gather, seating};
-use crate::seats::Seating;
-use crate::{
-    AnyInteraction, CallbackQuery, Cursor, GuardAnswer, InteractionQuery, Page, Result, effects,
-};
-use jiff::Timestamp;
+use super::{all, at_most, blob, text, text_or_none};
+use crate::rows::{any_of, callback_of, ms};
+use crate::{AnyInteraction, CallbackQuery, Cursor, InteractionQuery, Result, effects};
 use ringback_callbacks::callback::Callback;
-use ringback_callbacks::event::Event;
-use ringback_callbacks::guard;
-use ringback_callbacks::ids::{InteractionId, TenantId};
-use ringback_callbacks::state::{State, Target};
+use ringback_callbacks::ids::{InteractionId, QueueId, TenantId};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 /// A query put together from what was asked; values are always bound, never written into the text.
 #[derive(Default)]
@@ -53,6 +45,21 @@ impl Asked {
             .push(format!("({created}, {id}) < (?{at}, ?{})", at + 1));
     }
 
+    fn find<T>(
+        self,
+        conn: &Connection,
+        sql: &str,
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut found = statement.query(params_from_iter(self.values))?;
+        let mut items = Vec::new();
+        while let Some(row) = found.next()? {
+            items.push(read(row)?);
+        }
+        Ok(items)
+    }
+
     fn bytes(&mut self, condition: &str, id: InteractionId) {
         self.add(condition, id.0.as_bytes().to_vec());
     }
@@ -61,8 +68,11 @@ impl Asked {
 /// Numbers of a filter beyond this would only be repetitions.
 const STATUSES: usize = 32;
 
-pub(super) fn callbacks(conn: &Connection, query: &CallbackQuery) -> Result<Page<Callback>> {
-    let limit = page(query.limit);
+pub(super) fn callbacks(
+    conn: &Connection,
+    query: &CallbackQuery,
+    limit: usize,
+) -> Result<Vec<Callback>> {
     let mut asked = Asked::default();
     let by_common = query.customer.is_some()
         || query.thread.is_some()
@@ -150,24 +160,16 @@ pub(super) fn callbacks(conn: &Connection, query: &CallbackQuery) -> Result<Page
     let sql = format!(
         "SELECT c.doc FROM {tables} WHERE {} ORDER BY {lead}.created_at DESC, {lead_id} DESC LIMIT {}",
         asked.conditions.join(" AND "),
-        one_more(limit)
+        at_most(limit)
     );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut found = statement.query(params_from_iter(asked.values))?;
-    let mut items = Vec::new();
-    while let Some(row) = found.next()? {
-        items.push(rows::callback_of(&row.get::<_, String>(0)?)?);
-    }
-    Ok(paged(items, limit, |callback| {
-        cursor(&callback.interaction)
-    }))
+    asked.find(conn, &sql, |row| callback_of(text(row, 0)?))
 }
 
 pub(super) fn interactions(
     conn: &Connection,
     query: &InteractionQuery,
-) -> Result<Page<AnyInteraction>> {
-    let limit = page(query.limit);
+    limit: usize,
+) -> Result<Vec<AnyInteraction>> {
     let mut asked = Asked::default();
     asked.add("i.tenant = ?", query.tenant.as_str().to_owned());
     if let Some(customer) = &query.customer {
@@ -190,148 +192,27 @@ pub(super) fn interactions(
         "SELECT i.doc, c.doc FROM interactions i LEFT JOIN callbacks c ON c.tenant = i.tenant AND c.id = i.id
          WHERE {} ORDER BY i.created_at DESC, i.id DESC LIMIT {}",
         asked.conditions.join(" AND "),
-        one_more(limit)
+        at_most(limit)
     );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut found = statement.query(params_from_iter(asked.values))?;
-    let mut items = Vec::new();
-    while let Some(row) = found.next()? {
-        items.extend(any_of(row.get(0)?, row.get(1)?)?);
-    }
-    Ok(paged(items, limit, |any| cursor(any.interaction())))
+    let found = asked.find(conn, &sql, |row| {
+        any_of(text_or_none(row, 0)?, text_or_none(row, 1)?)
+    })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
-fn paged<T>(mut items: Vec<T>, limit: usize, cursor: impl Fn(&T) -> Cursor) -> Page<T> {
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(cursor);
-    Page { items, next }
-}
-
-pub(super) fn events(
+pub(super) fn open_docs(
     conn: &Connection,
     tenant: &TenantId,
-    callback: InteractionId,
-    after: u32,
+    queue: &QueueId,
+    after: Option<InteractionId>,
     limit: usize,
-) -> Result<Vec<Event>> {
-    rows::events(
+) -> Result<Vec<String>> {
+    let after = after.map_or_else(Vec::new, |id| blob(&id.0).to_vec());
+    all(
         conn,
-        "tenant = ?1 AND callback = ?2 AND number > ?3 ORDER BY number LIMIT ?4",
-        params![
-            tenant.as_str(),
-            blob(&callback.0),
-            after,
-            one_more(page(limit)) - 1
-        ],
+        "SELECT doc FROM callbacks
+         WHERE tenant = ?1 AND queue = ?2 AND ended_at IS NULL AND id > ?3 ORDER BY id LIMIT ?4",
+        params![tenant.as_str(), queue.as_str(), after, at_most(limit)],
+        |row| Ok(row.get(0)?),
     )
-}
-
-pub(super) fn events_after(
-    conn: &Connection,
-    tenant: &TenantId,
-    after: i64,
-    limit: usize,
-) -> Result<Vec<Event>> {
-    rows::events(
-        conn,
-        "tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-        params![tenant.as_str(), after, one_more(page(limit)) - 1],
-    )
-}
-
-pub(super) fn last_event(conn: &Connection) -> Result<i64> {
-    let last: Option<i64> = conn
-        .prepare_cached("SELECT max(seq) FROM events")?
-        .query_row([], |row| row.get(0))?;
-    Ok(last.unwrap_or(0))
-}
-
-/// The guards asked again, now, with the same facts a dial would see.
-pub(super) fn guard_now(
-    conn: &Connection,
-    house: &House,
-    tenant: &TenantId,
-    id: InteractionId,
-    now: Timestamp,
-) -> Result<Option<GuardAnswer>> {
-    let Some(callback) = rows::read_callback(conn, tenant, id)? else {
-        return Ok(None);
-    };
-    let facts = gather::facts(
-        conn,
-        &house.views,
-        &callback,
-        &callback.queue,
-        now,
-        0.0,
-        None,
-    )?;
-    let held = guard::check(&callback, &facts.lend(), now).err();
-    let free_seats = free_seats(conn, &callback, &facts.queue)?;
-    let ahead = ahead(conn, &callback)?;
-    Ok(Some(GuardAnswer {
-        callback,
-        held,
-        free_seats,
-        ahead,
-    }))
-}
-
-fn free_seats(
-    conn: &Connection,
-    callback: &Callback,
-    queue: &ringback_callbacks::queue::QueueView,
-) -> Result<u64> {
-    let tenant = &callback.interaction.tenant;
-    if let State::Transferred { to, .. } = &callback.state {
-        return Ok(u64::from(agents::is_free(conn, tenant, *to)?));
-    }
-    let left = |target: Target, places: u64| -> Result<u64> {
-        Ok(places.saturating_sub(seating::taken(conn, tenant, &callback.queue, &target)?))
-    };
-    match Seating::of(queue, effects::by_mail(callback)) {
-        Seating::Agent => agents::free_in_queue(conn, tenant, &callback.queue),
-        Seating::Dn { places } => left(Target::Dn, places),
-        Seating::Template { places } => left(Target::Template, places),
-        Seating::Nobody => Ok(0),
-    }
-}
-
-/// Waiting callbacks of its queue that would be served before it, were it in line now.
-fn ahead(conn: &Connection, callback: &Callback) -> Result<u64> {
-    let since = match &callback.state {
-        State::Queued { since } | State::Transferred { since, .. } => ms(*since),
-        State::Received | State::Scheduled { .. } => i64::MAX,
-        State::Offered { .. }
-        | State::Assigned { .. }
-        | State::Dialling { .. }
-        | State::Talking { .. }
-        | State::WrapUp { .. }
-        | State::Done { .. }
-        | State::Cancelled { .. }
-        | State::Exhausted { .. }
-        | State::Refused { .. }
-        | State::Failed { .. }
-        | State::Replaced { .. }
-        | State::Expired => return Ok(0),
-    };
-    let ahead: i64 = conn
-        .prepare_cached(
-            "SELECT count(*) FROM callbacks
-             WHERE tenant = ?1 AND queue = ?2 AND state = 'queued' AND by_mail = ?3
-                 AND (rank, since, id) < (?4, ?5, ?6)",
-        )?
-        .query_row(
-            params![
-                callback.interaction.tenant.as_str(),
-                callback.queue.as_str(),
-                effects::by_mail(callback),
-                ms(callback.rank()),
-                since,
-                blob(&callback.interaction.id.0)
-            ],
-            |row| row.get(0),
-        )?;
-    Ok(count(ahead))
 }

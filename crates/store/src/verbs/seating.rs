@@ -1,36 +1,25 @@
 //! Lines of waiting callbacks, and the free seats they are offered: most urgent first, over all queues.
 
 use super::claim::step_one;
-use super::rows::{self, blob, tenant_of, uuid};
-use super::writer::Write;
-use super::{House, agents, gather, queues};
+use super::{House, Write, agents, gather};
 use crate::seats::{FreeAgent, Roster, Seating, Waiting};
+use crate::tables::{Key, LineOf, Tables};
 use crate::{ClaimOrder, Claimed, Picks, Result};
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::decide::choose_agent;
 use ringback_callbacks::ids::{AgentId, InteractionId, OfferId, QueueId, TenantId};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::state::Target;
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 /// Callbacks that wait for the same kind of seat, in the order of service.
 struct Line {
     tenant: TenantId,
-    of: Of,
+    of: LineOf,
     seats: Seats,
     /// A planner says who comes next; `None`: priority, promise and patience do.
     picks: Option<VecDeque<InteractionId>>,
-}
-
-enum Of {
-    Queue {
-        queue: QueueId,
-        by_mail: bool,
-    },
-    /// Passed on to this agent.
-    Agent(AgentId),
 }
 
 enum Seats {
@@ -56,11 +45,12 @@ pub(super) fn seat_waiting(
     order: &ClaimOrder,
     limit: usize,
 ) -> Result<Claimed> {
-    let mut roster = agents::roster(write.conn)?;
-    let mut lines = open_lines(write.conn, house, &roster, &order.picks)?;
+    let mut roster = agents::roster(write.tables)?;
+    let mut lines = open_lines(write.tables, house, &roster, &order.picks)?;
+    write.tables.foresee(&picked(&lines, limit), order.now)?;
     let mut heads = BinaryHeap::new();
     for (index, line) in lines.iter_mut().enumerate() {
-        if let Some(first) = line.next(write.conn, None)? {
+        if let Some(first) = line.next(write.tables, None)? {
             heads.push(Reverse((first, index)));
         }
     }
@@ -95,7 +85,7 @@ pub(super) fn seat_waiting(
             line.take_seat(&after, &mut roster);
             claimed.callbacks.push(after);
         }
-        if let Some(next) = line.next(write.conn, Some(&waiting))? {
+        if let Some(next) = line.next(write.tables, Some(&waiting))? {
             heads.push(Reverse((next, index)));
         }
     }
@@ -105,26 +95,14 @@ pub(super) fn seat_waiting(
 /// Lines that have somebody waiting and a seat for them. A queue without seats costs one look-up,
 /// however many wait in it.
 fn open_lines(
-    conn: &Connection,
+    tables: &dyn Tables,
     house: &House,
     roster: &Roster,
     planned: &[Picks],
 ) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
-    let mut statement = conn.prepare_cached(
-        "SELECT queues.tenant, queues.id, kinds.by_mail
-         FROM queues CROSS JOIN (SELECT 0 AS by_mail UNION ALL SELECT 1) AS kinds
-         WHERE (queues.dialling_paused = 0 OR queues.removed = 1)
-             AND EXISTS (SELECT 1 FROM callbacks
-                 WHERE callbacks.tenant = queues.tenant AND callbacks.queue = queues.id
-                     AND callbacks.state = 'queued' AND callbacks.by_mail = kinds.by_mail)",
-    )?;
-    let mut found = statement.query([])?;
-    while let Some(row) = found.next()? {
-        let tenant = tenant_of(row, 0, "queues")?;
-        let queue = queues::queue_id(&row.get::<_, String>(1)?)?;
-        let by_mail: bool = row.get(2)?;
-        let Some(view) = gather::queue_view(conn, &house.views, &tenant, &queue)? else {
+    for (tenant, queue, by_mail) in tables.lines()? {
+        let Some(view) = gather::queue_view(tables, &house.views, &tenant, &queue)? else {
             continue;
         };
         let seats = if view.queue.removed {
@@ -132,9 +110,9 @@ fn open_lines(
         } else {
             match Seating::of(&view, by_mail) {
                 Seating::Agent => Seats::Agents,
-                Seating::Dn { places } => places_left(conn, &tenant, &queue, Target::Dn, places)?,
+                Seating::Dn { places } => places_left(tables, &tenant, &queue, Target::Dn, places)?,
                 Seating::Template { places } => {
-                    places_left(conn, &tenant, &queue, Target::Template, places)?
+                    places_left(tables, &tenant, &queue, Target::Template, places)?
                 }
                 Seating::Nobody => continue,
             }
@@ -147,7 +125,7 @@ fn open_lines(
             .map(|picks| picks.callbacks.iter().copied().collect());
         let line = Line {
             tenant,
-            of: Of::Queue { queue, by_mail },
+            of: LineOf::Queue { queue, by_mail },
             seats,
             picks,
         };
@@ -155,11 +133,11 @@ fn open_lines(
             lines.push(line);
         }
     }
-    for (tenant, agent) in awaited(conn)? {
+    for (tenant, agent) in tables.awaited()? {
         if roster.certain(&tenant, agent).is_some() {
             lines.push(Line {
                 tenant,
-                of: Of::Agent(agent),
+                of: LineOf::Agent(agent),
                 seats: Seats::Certain(agent),
                 picks: None,
             });
@@ -168,69 +146,45 @@ fn open_lines(
     Ok(lines)
 }
 
+/// Whom planners picked for lines with seats, as many as can be come to.
+fn picked(lines: &[Line], limit: usize) -> Vec<Key> {
+    let keys = |line: &Line| {
+        let tenant = line.tenant.clone();
+        let picks = line.picks.iter().flatten().copied();
+        picks
+            .map(move |id| (tenant.clone(), id))
+            .collect::<Vec<_>>()
+    };
+    lines.iter().flat_map(keys).take(limit).collect()
+}
+
+/// Places are counted and given out by one transaction at a time; if another node is at it, this round there are
+/// none here.
 fn places_left(
-    conn: &Connection,
+    tables: &dyn Tables,
     tenant: &TenantId,
     queue: &QueueId,
     target: Target,
     places: u64,
 ) -> Result<Seats> {
-    let taken = taken(conn, tenant, queue, &target)?;
-    Ok(Seats::Places {
-        target,
-        left: places.saturating_sub(taken),
-    })
-}
-
-/// Seats of a kind that a queue's callbacks sit in.
-pub(super) fn taken(
-    conn: &Connection,
-    tenant: &TenantId,
-    queue: &QueueId,
-    target: &Target,
-) -> Result<u64> {
-    let taken: i64 = conn
-        .prepare_cached(
-            "SELECT count(*) FROM callbacks WHERE tenant = ?1 AND queue = ?2 AND seat = ?3",
-        )?
-        .query_row(
-            params![
-                tenant.as_str(),
-                queue.as_str(),
-                crate::seats::seat_name(target)
-            ],
-            |row| row.get(0),
-        )?;
-    Ok(rows::count(taken))
-}
-
-/// Free agents to whom something was passed on.
-fn awaited(conn: &Connection) -> Result<Vec<(TenantId, AgentId)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT tenant, id FROM agents
-         WHERE presence = 'ready' AND engaged IS NULL
-             AND EXISTS (SELECT 1 FROM callbacks
-                 WHERE callbacks.tenant = agents.tenant AND callbacks.transferred_to = agents.id
-                     AND callbacks.state = 'transferred')",
-    )?;
-    let mut found = statement.query([])?;
-    let mut agents = Vec::new();
-    while let Some(row) = found.next()? {
-        agents.push((tenant_of(row, 0, "agents")?, AgentId(row.get(1)?)));
-    }
-    Ok(agents)
+    let left = if tables.alone_at(tenant, queue)? {
+        places.saturating_sub(tables.seated(tenant, queue, &target)?)
+    } else {
+        0
+    };
+    Ok(Seats::Places { target, left })
 }
 
 impl Line {
     fn has_seat(&self, roster: &Roster) -> bool {
         match (&self.seats, &self.of) {
-            (Seats::Agents, Of::Queue { queue, .. }) => {
+            (Seats::Agents, LineOf::Queue { queue, .. }) => {
                 !roster.of_queue(&self.tenant, queue).is_empty()
             }
             (Seats::Certain(agent), _) => roster.certain(&self.tenant, *agent).is_some(),
             (Seats::Places { left, .. }, _) => *left > 0,
             (Seats::Gone, _) => true,
-            (Seats::Agents, Of::Agent(_)) => false,
+            (Seats::Agents, LineOf::Agent(_)) => false,
         }
     }
 
@@ -242,13 +196,13 @@ impl Line {
         order: &ClaimOrder,
     ) -> Option<Command> {
         let agent: Option<FreeAgent> = match (&self.seats, &self.of) {
-            (Seats::Agents, Of::Queue { queue, .. }) => {
+            (Seats::Agents, LineOf::Queue { queue, .. }) => {
                 let free = roster.of_queue(&self.tenant, queue);
                 Some(choose_agent(callback, &free, |agent| agent.id.0)?.clone())
             }
             (Seats::Certain(agent), _) => Some(roster.certain(&self.tenant, *agent)?),
             (Seats::Places { .. } | Seats::Gone, _) => None,
-            (Seats::Agents, Of::Agent(_)) => return None,
+            (Seats::Agents, LineOf::Agent(_)) => return None,
         };
         let target = match (&self.seats, &agent) {
             (_, Some(agent)) => Target::Agent(agent.id),
@@ -277,78 +231,25 @@ impl Line {
     }
 
     /// The next in line behind `after`.
-    fn next(&mut self, conn: &Connection, after: Option<&Waiting>) -> Result<Option<Waiting>> {
+    fn next(&mut self, tables: &dyn Tables, after: Option<&Waiting>) -> Result<Option<Waiting>> {
         if let Some(picks) = &mut self.picks {
-            return next_pick(conn, &self.tenant, picks);
+            return next_pick(tables, &self.tenant, picks);
         }
-        // Everybody stands behind this place.
-        let front = Waiting {
-            rank: i64::MIN,
-            since: i64::MIN,
-            id: InteractionId(uuid::Uuid::nil()),
-        };
-        let after = after.unwrap_or(&front);
-        let (tenant, id) = (self.tenant.as_str(), blob(&after.id.0));
-        let found = match &self.of {
-            Of::Queue { queue, by_mail } => conn
-                .prepare_cached(
-                    "SELECT rank, since, id FROM callbacks
-                     WHERE tenant = ?1 AND state = 'queued' AND queue = ?2 AND by_mail = ?3
-                         AND (rank, since, id) > (?4, ?5, ?6)
-                     ORDER BY rank, since, id LIMIT 1",
-                )?
-                .query_row(
-                    params![tenant, queue.as_str(), by_mail, after.rank, after.since, id],
-                    |row| Ok(waiting_of(row)),
-                )
-                .optional()?,
-            Of::Agent(agent) => conn
-                .prepare_cached(
-                    "SELECT rank, since, id FROM callbacks
-                     WHERE tenant = ?1 AND state = 'transferred' AND transferred_to = ?2
-                         AND (rank, since, id) > (?3, ?4, ?5)
-                         AND NOT EXISTS (SELECT 1 FROM queues
-                             WHERE queues.tenant = callbacks.tenant AND queues.id = callbacks.queue
-                                 AND queues.dialling_paused = 1 AND queues.removed = 0)
-                     ORDER BY rank, since, id LIMIT 1",
-                )?
-                .query_row(
-                    params![tenant, agent.0, after.rank, after.since, id],
-                    |row| Ok(waiting_of(row)),
-                )
-                .optional()?,
-        };
-        found.transpose()
+        tables.next_in_line(&self.tenant, &self.of, after)
     }
 }
 
 /// The next pick that waits; others may have moved on since they were picked.
 fn next_pick(
-    conn: &Connection,
+    tables: &dyn Tables,
     tenant: &TenantId,
     picks: &mut VecDeque<InteractionId>,
 ) -> Result<Option<Waiting>> {
     while let Some(id) = picks.pop_front() {
-        let found = conn
-            .prepare_cached(
-                "SELECT rank, since, id FROM callbacks
-                 WHERE tenant = ?1 AND id = ?2 AND state = 'queued' AND by_mail = 0",
-            )?
-            .query_row(params![tenant.as_str(), blob(&id.0)], |row| {
-                Ok(waiting_of(row))
-            })
-            .optional()?;
+        let found = tables.place_in_line(tenant, id)?;
         if found.is_some() {
-            return found.transpose();
+            return Ok(found);
         }
     }
     Ok(None)
-}
-
-fn waiting_of(row: &Row<'_>) -> Result<Waiting> {
-    Ok(Waiting {
-        rank: row.get(0)?,
-        since: row.get(1)?,
-        id: InteractionId(uuid(row, 2, "callbacks", "id")?),
-    })
 }
