@@ -27,8 +27,10 @@ pub const BODY_CHUNK: usize = 256 * 1024;
 
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Read-only connections beside the one writer.
+    /// Read-only connections beside the writers.
     pub readers: usize,
+    /// Writing connections, where there may be more than one.
+    pub writers: usize,
     /// Jobs that may wait for the writer before callers are told to come back.
     pub write_queue: usize,
     /// Jobs gathered into one commit at most.
@@ -48,6 +50,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         OpenOptions {
             readers: 3,
+            writers: 2,
             write_queue: 4096,
             group: 256,
             idempotency_kept: Duration::from_secs(48 * 3600),

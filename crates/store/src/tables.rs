@@ -342,11 +342,12 @@ pub(crate) trait Tables {
 
     // ── bodies ───────────────────────────────────────────────────────────────────────────────────
 
-    fn upload(&self, id: Uuid) -> Result<Option<Upload>>;
-    fn begin_upload(&self, id: Uuid, now: Timestamp) -> Result<()>;
+    fn upload(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Upload>>;
+    fn begin_upload(&self, tenant: &TenantId, id: Uuid, now: Timestamp) -> Result<()>;
     /// Adds a chunk behind the last; `total` bytes are there then.
     fn add_chunk(
         &self,
+        tenant: &TenantId,
         upload: Uuid,
         index: u32,
         bytes: &[u8],
@@ -361,7 +362,7 @@ pub(crate) trait Tables {
         kind: BodyKind,
         upload: Uuid,
     ) -> Result<()>;
-    fn delete_upload(&self, id: Uuid) -> Result<()>;
+    fn delete_upload(&self, tenant: &TenantId, id: Uuid) -> Result<()>;
     fn body_chunk(
         &self,
         tenant: &TenantId,
@@ -434,7 +435,6 @@ pub(crate) trait Tables {
 
 /// What a job is about, so that a twin can fetch it for many jobs at once, and lock it in one order.
 #[derive(Clone, Debug, Default)]
-#[expect(dead_code, reason = "only a twin with many writers reads it")]
 pub(crate) struct Needs {
     pub queues: Vec<(TenantId, QueueId)>,
     /// Contacts whose customer, open callbacks and calls are looked at.
@@ -452,7 +452,6 @@ pub(crate) struct Needs {
 
 /// How a job may be run.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "only a twin with many writers reads it")]
 pub(crate) enum Kind {
     /// Together with others in one transaction, after fetching what it needs.
     Batched(Needs),

@@ -352,13 +352,17 @@ impl<D: Doors> Store for Twin<D> {
 
     async fn append_body(
         &self,
+        tenant: &TenantId,
         upload: Uuid,
         index: u32,
         bytes: Vec<u8>,
         now: Timestamp,
     ) -> Result<()> {
-        self.alone(move |write, _| bodies::append(write.tables, upload, index, &bytes, now))
-            .await
+        let tenant = tenant.clone();
+        self.alone(move |write, _| {
+            bodies::append(write.tables, &tenant, upload, index, &bytes, now)
+        })
+        .await
     }
 
     async fn finish_body(&self, order: BodyOrder) -> Result<AnyInteraction> {
@@ -366,8 +370,9 @@ impl<D: Doors> Store for Twin<D> {
             .await
     }
 
-    async fn drop_body(&self, upload: Uuid) -> Result<()> {
-        self.alone(move |write, _| bodies::abandon(write.tables, upload))
+    async fn drop_body(&self, tenant: &TenantId, upload: Uuid) -> Result<()> {
+        let tenant = tenant.clone();
+        self.alone(move |write, _| bodies::abandon(write.tables, &tenant, upload))
             .await
     }
 

@@ -396,23 +396,24 @@ impl Tables for SqliteTables<'_> {
 
     // ── bodies ───────────────────────────────────────────────────────────────────────────────────
 
-    fn upload(&self, id: Uuid) -> Result<Option<Upload>> {
-        bodies::upload(self.conn, id)
+    fn upload(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Upload>> {
+        bodies::upload(self.conn, tenant, id)
     }
 
-    fn begin_upload(&self, id: Uuid, now: Timestamp) -> Result<()> {
-        bodies::begin_upload(self.conn, id, now)
+    fn begin_upload(&self, tenant: &TenantId, id: Uuid, now: Timestamp) -> Result<()> {
+        bodies::begin_upload(self.conn, tenant, id, now)
     }
 
     fn add_chunk(
         &self,
+        tenant: &TenantId,
         upload: Uuid,
         index: u32,
         bytes: &[u8],
         total: u64,
         now: Timestamp,
     ) -> Result<()> {
-        bodies::add_chunk(self.conn, upload, index, bytes, total, now)
+        bodies::add_chunk(self.conn, tenant, upload, index, bytes, total, now)
     }
 
     fn put_body(
@@ -425,8 +426,8 @@ impl Tables for SqliteTables<'_> {
         bodies::put(self.conn, tenant, id, kind, upload)
     }
 
-    fn delete_upload(&self, id: Uuid) -> Result<()> {
-        bodies::delete(self.conn, id)
+    fn delete_upload(&self, tenant: &TenantId, id: Uuid) -> Result<()> {
+        bodies::delete(self.conn, tenant, id)
     }
 
     fn body_chunk(

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 pub(crate) fn append(
     tables: &dyn Tables,
+    tenant: &TenantId,
     upload: Uuid,
     index: u32,
     bytes: &[u8],
@@ -21,9 +22,9 @@ pub(crate) fn append(
     if bytes.len() > BODY_CHUNK {
         return Err(body_conflict("chunk_size", "a chunk has at most 256 KiB"));
     }
-    let known = tables.upload(upload)?;
+    let known = tables.upload(tenant, upload)?;
     if known.is_none() {
-        tables.begin_upload(upload, now)?;
+        tables.begin_upload(tenant, upload, now)?;
     }
     let Upload {
         chunks,
@@ -44,7 +45,7 @@ pub(crate) fn append(
     if total > BodyKind::MAX_SIZE {
         return Err(body_conflict("too_large", "a body has at most 25 MiB"));
     }
-    tables.add_chunk(upload, index, bytes, total, now)
+    tables.add_chunk(tenant, upload, index, bytes, total, now)
 }
 
 pub(crate) fn finish(
@@ -66,14 +67,14 @@ pub(crate) fn finish(
     let found = tables
         .any_interaction(&tenant, id)?
         .ok_or(StoreError::NotFound("interaction"))?;
-    let arrived = match tables.upload(upload)? {
+    let arrived = match tables.upload(&tenant, upload)? {
         Some(upload) if upload.finished => {
             return Err(body_conflict("finished", "this upload is a body already"));
         }
         Some(upload) => upload.bytes,
         // An empty body has no chunk that could have begun the upload.
         None => {
-            tables.begin_upload(upload, now)?;
+            tables.begin_upload(&tenant, upload, now)?;
             0
         }
     };
@@ -114,10 +115,11 @@ pub(super) fn store_small(
 ) -> Result<()> {
     for body in bodies {
         let upload = house.chance.uuid();
-        tables.begin_upload(upload, now)?;
+        tables.begin_upload(tenant, upload, now)?;
         for (index, chunk) in body.bytes.chunks(BODY_CHUNK).enumerate() {
             append(
                 tables,
+                tenant,
                 upload,
                 u32::try_from(index).unwrap_or(u32::MAX),
                 chunk,
@@ -130,9 +132,9 @@ pub(super) fn store_small(
 }
 
 /// Forgets an upload, unless it has become a body.
-pub(crate) fn abandon(tables: &dyn Tables, upload: Uuid) -> Result<()> {
-    match tables.upload(upload)? {
-        Some(found) if !found.finished => tables.delete_upload(upload),
+pub(crate) fn abandon(tables: &dyn Tables, tenant: &TenantId, upload: Uuid) -> Result<()> {
+    match tables.upload(tenant, upload)? {
+        Some(found) if !found.finished => tables.delete_upload(tenant, upload),
         Some(_) | None => Ok(()),
     }
 }

@@ -10,11 +10,11 @@ use ringback_callbacks::interaction::BodyKind;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-pub(super) fn upload(conn: &Connection, id: Uuid) -> Result<Option<Upload>> {
+pub(super) fn upload(conn: &Connection, tenant: &TenantId, id: Uuid) -> Result<Option<Upload>> {
     one(
         conn,
-        "SELECT chunks, bytes, finished FROM uploads WHERE id = ?1",
-        params![blob(&id)],
+        "SELECT chunks, bytes, finished FROM uploads WHERE tenant = ?1 AND id = ?2",
+        params![tenant.as_str(), blob(&id)],
         |row| {
             Ok(Upload {
                 chunks: row.get(0)?,
@@ -25,28 +25,37 @@ pub(super) fn upload(conn: &Connection, id: Uuid) -> Result<Option<Upload>> {
     )
 }
 
-pub(super) fn begin_upload(conn: &Connection, id: Uuid, now: Timestamp) -> Result<()> {
+pub(super) fn begin_upload(
+    conn: &Connection,
+    tenant: &TenantId,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<()> {
     conn.prepare_cached(
-        "INSERT INTO uploads (id, touched_at, chunks, bytes, finished) VALUES (?1, ?2, 0, 0, 0)",
+        "INSERT INTO uploads (tenant, id, touched_at, chunks, bytes, finished) VALUES (?1, ?2, ?3, 0, 0, 0)",
     )?
-    .execute(params![blob(&id), ms(now)])?;
+    .execute(params![tenant.as_str(), blob(&id), ms(now)])?;
     Ok(())
 }
 
 pub(super) fn add_chunk(
     conn: &Connection,
+    tenant: &TenantId,
     upload: Uuid,
     index: u32,
     bytes: &[u8],
     total: u64,
     now: Timestamp,
 ) -> Result<()> {
-    conn.prepare_cached("INSERT INTO body_chunks (upload, number, bytes) VALUES (?1, ?2, ?3)")?
-        .execute(params![blob(&upload), index, bytes])?;
     conn.prepare_cached(
-        "UPDATE uploads SET chunks = ?2, bytes = ?3, touched_at = ?4 WHERE id = ?1",
+        "INSERT INTO body_chunks (tenant, upload, number, bytes) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![tenant.as_str(), blob(&upload), index, bytes])?;
+    conn.prepare_cached(
+        "UPDATE uploads SET chunks = ?3, bytes = ?4, touched_at = ?5 WHERE tenant = ?1 AND id = ?2",
     )?
     .execute(params![
+        tenant.as_str(),
         blob(&upload),
         i64::from(index) + 1,
         int(total),
@@ -63,8 +72,8 @@ pub(super) fn put(
     kind: BodyKind,
     upload: Uuid,
 ) -> Result<()> {
-    conn.prepare_cached("UPDATE uploads SET finished = 1 WHERE id = ?1")?
-        .execute([blob(&upload)])?;
+    conn.prepare_cached("UPDATE uploads SET finished = 1 WHERE tenant = ?1 AND id = ?2")?
+        .execute(params![tenant.as_str(), blob(&upload)])?;
     let old = one(
         conn,
         "SELECT upload FROM bodies WHERE tenant = ?1 AND interaction = ?2 AND kind = ?3",
@@ -81,16 +90,16 @@ pub(super) fn put(
         blob(&upload)
     ])?;
     match old {
-        Some(old) => delete(conn, old),
+        Some(old) => delete(conn, tenant, old),
         None => Ok(()),
     }
 }
 
-pub(super) fn delete(conn: &Connection, upload: Uuid) -> Result<()> {
-    conn.prepare_cached("DELETE FROM body_chunks WHERE upload = ?1")?
-        .execute([blob(&upload)])?;
-    conn.prepare_cached("DELETE FROM uploads WHERE id = ?1")?
-        .execute([blob(&upload)])?;
+pub(super) fn delete(conn: &Connection, tenant: &TenantId, upload: Uuid) -> Result<()> {
+    conn.prepare_cached("DELETE FROM body_chunks WHERE tenant = ?1 AND upload = ?2")?
+        .execute(params![tenant.as_str(), blob(&upload)])?;
+    conn.prepare_cached("DELETE FROM uploads WHERE tenant = ?1 AND id = ?2")?
+        .execute(params![tenant.as_str(), blob(&upload)])?;
     Ok(())
 }
 
@@ -104,7 +113,7 @@ pub(super) fn chunk(
     one(
         conn,
         "SELECT body_chunks.bytes FROM bodies
-         JOIN body_chunks ON body_chunks.upload = bodies.upload AND body_chunks.number = ?4
+         JOIN body_chunks ON body_chunks.tenant = bodies.tenant AND body_chunks.upload = bodies.upload AND body_chunks.number = ?4
          WHERE bodies.tenant = ?1 AND bodies.interaction = ?2 AND bodies.kind = ?3",
         params![tenant.as_str(), blob(&id.0), kind.name(), index],
         |row| Ok(row.get(0)?),

@@ -95,7 +95,7 @@ pub(super) fn strays(conn: &Connection) -> Result<Strays> {
     let uploads = number(
         conn,
         "SELECT count(*) FROM uploads
-         WHERE finished = 1 AND NOT EXISTS (SELECT 1 FROM bodies WHERE bodies.upload = uploads.id)",
+         WHERE finished = 1 AND NOT EXISTS (SELECT 1 FROM bodies WHERE bodies.tenant = uploads.tenant AND bodies.upload = uploads.id)",
         &[],
     )?;
     Ok(Strays {

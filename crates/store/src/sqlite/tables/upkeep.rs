@@ -2,7 +2,7 @@
 
 use super::{all, at_most, bodies, uuid};
 use crate::Result;
-use crate::rows::ms;
+use crate::rows::{ms, tenant_of};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -24,12 +24,15 @@ pub(super) fn prune_expired(conn: &Connection, now: Timestamp, limit: usize) -> 
 pub(super) fn prune_uploads(conn: &Connection, before: Timestamp, limit: usize) -> Result<u64> {
     let broken = all(
         conn,
-        "SELECT id FROM uploads WHERE finished = 0 AND touched_at < ?1 LIMIT ?2",
+        "SELECT id, tenant FROM uploads WHERE finished = 0 AND touched_at < ?1 LIMIT ?2",
         params![ms(before), at_most(limit)],
-        |row| uuid(row, 0, "uploads", "id"),
+        |row| {
+            let tenant = tenant_of(&row.get::<_, String>(1)?, "uploads")?;
+            Ok((tenant, uuid(row, 0, "uploads", "id")?))
+        },
     )?;
-    for id in &broken {
-        bodies::delete(conn, *id)?;
+    for (tenant, id) in &broken {
+        bodies::delete(conn, tenant, *id)?;
     }
     Ok(broken.len() as u64)
 }
