@@ -319,7 +319,7 @@ fn is_root() -> bool {
 
 /// A new folder that belongs to whom PostgreSQL runs as.
 pub fn folder(what: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("ringback-{what}-{}", uuid::Uuid::new_v4()));
+    let path = std::env::temp_dir().join(format!("ringback-{what}-{}", uuid::Uuid::now_v7()));
     fs::create_dir(&path).expect("a folder can be made");
     if is_root() {
         run(&[

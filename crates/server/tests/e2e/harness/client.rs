@@ -103,6 +103,20 @@ impl Client {
         ))
     }
 
+    /// The whole answer to a POST, for what stands in its head.
+    pub async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> reqwest::Result<reqwest::Response> {
+        let mut request = self.request(Method::POST, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.json(body).send().await
+    }
+
     pub async fn get(&self, path: &str) -> Value {
         let (status, body) = self
             .ask(Method::GET, path, &[], None)

@@ -16,7 +16,7 @@ pub use feed::Feed;
 pub use installation::Installation;
 pub use netns::{Host, Network};
 pub use peer::Peer;
-pub use phones::{Phones, Tally};
+pub use phones::Phones;
 pub use ports::{free_port, free_port_block};
 pub use server::{Server, Setup};
 pub use telephone::Telephone;

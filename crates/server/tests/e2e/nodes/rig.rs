@@ -2,11 +2,12 @@
 //! host beside them the telephones that everybody rings.
 
 use crate::books::{Stored, check_bookings, check_rings};
-use crate::harness::{Client, Host, Installation, Network, Phones, Server, dn_queue};
+use crate::harness::{Client, Host, Installation, Network, Phones, Server, dn_queue, eventually};
 use crate::intake::{Diary, Intake, Plan};
+use jiff::{SignedDuration, Timestamp};
 use ringback_sim::postgres::{self, Database};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ use tempfile::TempDir;
 pub const LEASE: Duration = Duration::from_secs(5);
 /// Until everything that was booked has come to its end, on a machine with other things to do.
 const LIMIT: Duration = Duration::from_secs(120);
-const ROLE: &str = "ringback";
-const PASSWORD: &str = "rig-secret";
+pub const ROLE: &str = "ringback";
+pub const PASSWORD: &str = "rig-secret";
 
 /// A trunk of the rig, with the limits it has in every node's configuration.
 #[derive(Clone, Copy)]
@@ -56,20 +57,31 @@ impl Rig {
     /// Each trunk leads to telephones of its own, and has a queue of its own name.
     pub async fn build(nodes: usize, trunks: &[Trunk]) -> Rig {
         let network = Network::new(nodes + 1);
-        let files = tempfile::tempdir().expect("a directory");
         let database = database();
-        let url = database.url_as(ROLE, PASSWORD, &network.address());
-        let (phones, routes) = telephones(network.host(nodes), trunks, files.path());
-        let hosts: Vec<Host> = (0..nodes).map(|index| network.host(index).clone()).collect();
-        let mut rig = Rig {
-            nodes: Vec::new(),
+        let url = url_at(&database, &network.address());
+        Rig::over(network, database, &vec![url.as_str(); nodes], trunks).await
+    }
+
+    /// A node for every address of the database, on the first hosts of the network; the telephones are on the next.
+    pub async fn over(
+        network: Network,
+        database: Database,
+        urls: &[&str],
+        trunks: &[Trunk],
+    ) -> Rig {
+        let files = tempfile::tempdir().expect("a directory");
+        let (phones, routes) = telephones(network.host(urls.len()), trunks, files.path());
+        let hosts: Vec<Host> = (0..urls.len())
+            .map(|index| network.host(index).clone())
+            .collect();
+        let rig = Rig {
+            nodes: start_nodes(&hosts, urls, &routes).await,
             hosts,
             database,
             phones,
             _files: files,
             network,
         };
-        rig.nodes = start_nodes(&rig.hosts, &url, &routes).await;
         for trunk in trunks {
             rig.open_queue(trunk.name, json!({})).await;
         }
@@ -136,8 +148,14 @@ impl Rig {
         }
         let mut unexplained = Vec::new();
         for id in stored.callbacks.keys() {
-            let attempts: Vec<_> = stored.attempts.iter().filter(|(_, (of, _))| of == id).collect();
-            let rang = attempts.iter().any(|(attempt, _)| reached.contains_key(*attempt));
+            let attempts: Vec<_> = stored
+                .attempts
+                .iter()
+                .filter(|(_, (of, _))| of == id)
+                .collect();
+            let rang = attempts
+                .iter()
+                .any(|(attempt, _)| reached.contains_key(*attempt));
             if !rang {
                 unexplained.push(format!("{:#} {attempts:#?}", stored.callbacks[id]));
             }
@@ -152,12 +170,51 @@ impl Rig {
             .attempts
             .iter()
             .filter(|(attempt, (_, told))| {
-                let cut_short = ["unknown", "stopped", "agent_fault", "route_fault", "deferred"];
+                let cut_short = [
+                    "unknown",
+                    "stopped",
+                    "agent_fault",
+                    "route_fault",
+                    "deferred",
+                ];
                 !reached.contains_key(*attempt)
                     && !cut_short.contains(&told["verdict"].as_str().unwrap_or_default())
             })
             .collect();
-        assert!(silent.is_empty(), "attempts that rang nobody and say otherwise: {silent:#?}");
+        assert!(
+            silent.is_empty(),
+            "attempts that rang nobody and say otherwise: {silent:#?}"
+        );
+    }
+
+    /// Waits until attempts that were up at a node which has gone are over by the books, and says how long after
+    /// `since` the last of them was.
+    pub async fn rescue(
+        &self,
+        orphans: &BTreeSet<String>,
+        through: usize,
+        since: Timestamp,
+    ) -> SignedDuration {
+        let mut last = since;
+        let client = &self.nodes[through].client;
+        let stored = Stored::read(client).await;
+        for attempt in orphans {
+            let (callback, _) = stored
+                .attempts
+                .get(attempt)
+                .unwrap_or_else(|| panic!("{attempt} rang and is not recorded"));
+            let ended = eventually("the rescue", LIMIT, || async {
+                let attempts = client.attempts(callback).await;
+                let found = attempts
+                    .iter()
+                    .find(|found| found["attempt_id"] == attempt.as_str());
+                let ended = found.and_then(|found| found["ended_at"].as_str()?.parse().ok());
+                ended.ok_or_else(|| format!("{found:?}"))
+            })
+            .await;
+            last = last.max(ended);
+        }
+        last.duration_since(since)
     }
 
     pub fn assert_healthy(&self) {
@@ -193,9 +250,9 @@ pub fn node_config(name: &str, address: &str, database: &str, rest: &str) -> Str
 }
 
 /// A node for every host, `a`, `b` and so on, all at once; the first makes the key for all.
-pub async fn start_nodes(hosts: &[Host], database: &str, routes: &str) -> Vec<Server> {
+pub async fn start_nodes(hosts: &[Host], databases: &[&str], routes: &str) -> Vec<Server> {
     let mut installations = Vec::new();
-    for (host, name) in hosts.iter().zip(["a", "b", "c", "d"]) {
+    for ((host, database), name) in hosts.iter().zip(databases).zip(["a", "b", "c", "d"]) {
         let config = node_config(name, &host.address, database, routes);
         installations.push(Installation::new(Some(host), &config));
     }
@@ -214,9 +271,20 @@ pub async fn start_nodes(hosts: &[Host], database: &str, routes: &str) -> Vec<Se
 pub fn make_key(installation: &Installation) -> String {
     let scopes = "read,write,agent,admin";
     let made = installation.run(&[
-        "keys", "create", "--name", "rig", "--scope", scopes, "--application", "1",
+        "keys",
+        "create",
+        "--name",
+        "rig",
+        "--scope",
+        scopes,
+        "--application",
+        "1",
     ]);
-    assert!(made.status.success(), "no key could be made: {}", complaint(&made));
+    assert!(
+        made.status.success(),
+        "no key could be made: {}",
+        complaint(&made)
+    );
     String::from_utf8_lossy(&made.stdout).trim().to_owned()
 }
 
@@ -240,7 +308,11 @@ pub fn telephones(
     for (index, trunk) in [DESK].iter().chain(trunks).enumerate() {
         let port = 5060 + 10 * index as u16;
         let media = 20_000 + 10 * index as u16;
-        let scenario = if trunk.name == DESK.name { "agent" } else { "customer_hangs_up" };
+        let scenario = if trunk.name == DESK.name {
+            "agent"
+        } else {
+            "customer_hangs_up"
+        };
         let scenario = format!("sipp/{scenario}.xml");
         let started = Phones::start(trunk.name, host, port, media, &scenario, dir);
         phones.insert(trunk.name, started);
