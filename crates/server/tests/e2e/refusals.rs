@@ -211,7 +211,10 @@ async fn the_database_has_no_connection_left() {
     let held = database.sql(&format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = '{ROLE}'"
     ));
-    assert!(held.parse::<u32>().is_ok_and(|held| held <= 4), "it holds {held} connections");
+    assert!(
+        held.parse::<u32>().is_ok_and(|held| held <= 4),
+        "it holds {held} connections"
+    );
     assert!(server.process().has_ended().is_none(), "it still runs");
     limit(-1);
     let (status, answer) = server

@@ -6,9 +6,11 @@
 mod patroni;
 
 use crate::books::{check_bookings, check_rings};
-use crate::harness::{Host, Network, dn_queue};
+use crate::harness::{Host, Network};
 use crate::intake::{Intake, Plan};
-use crate::nodes::rig::{TOWN, all_ended, complaint, node_config, start_nodes, telephones};
+use crate::nodes::rig::{
+    TOWN, all_ended, complaint, crowded_queue, node_config, start_nodes, telephones,
+};
 use patroni::{PASSWORD, Pair};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -41,12 +43,9 @@ async fn a_primary_that_is_replaced_loses_nothing() {
     let (phones, routes) = telephones(network.host(5), &[TOWN], files.path());
     let hosts: Vec<Host> = [3, 4].map(|index| network.host(index).clone()).into();
     let mut nodes = start_nodes(&hosts, &[&url, &url], &routes).await;
-    let rules = json!({
-        "delivery": {"kind": "dn", "dn": "agents", "location": "desk", "max_concurrent": 200}, "max_talk": "10s",
-    });
     nodes[0]
         .client
-        .put_queue(TOWN.name, dn_queue("desk", &[TOWN.name], rules))
+        .put_queue(TOWN.name, crowded_queue(TOWN.name, json!({})))
         .await;
     // A node that is pointed at the standby alone says so and does not start.
     refuses_the_standby(&pair, &hosts[0], &routes).await;

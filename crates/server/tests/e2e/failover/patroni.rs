@@ -1,6 +1,7 @@
 //! A PostgreSQL of two members that replaces its primary by itself: Patroni on each, and one etcd to agree by.
 
-use crate::harness::{Host, Peer, eventually};
+use crate::harness::{Client, Host, Peer, eventually};
+use reqwest::Method;
 use ringback_sim::postgres::{folder, program, psql, unprivileged};
 use serde_json::Value;
 use std::fs;
@@ -14,7 +15,6 @@ pub const PASSWORD: &str = "rig-secret";
 /// Two members and the etcd they agree by. All of it goes when it is dropped.
 pub struct Pair {
     members: [Member; 2],
-    http: reqwest::Client,
     _etcd: Peer,
     _etcd_data: Folder,
 }
@@ -61,10 +61,6 @@ impl Pair {
         let members = members.try_into().unwrap_or_else(|_| panic!("two members"));
         let pair = Pair {
             members,
-            http: reqwest::Client::builder()
-                .timeout(Duration::from_secs(2))
-                .build()
-                .expect("a client"),
             _etcd: etcd,
             _etcd_data: etcd_data,
         };
@@ -77,7 +73,7 @@ impl Pair {
         eventually("a primary and a synchronous standby", LIMIT, || async {
             let mut told = String::new();
             for member in &self.members {
-                let Some(cluster) = self.ask(member, "cluster").await else {
+                let Some(cluster) = self.ask(member, "/cluster").await else {
                     continue;
                 };
                 let members = cluster["members"].as_array().cloned().unwrap_or_default();
@@ -95,7 +91,7 @@ impl Pair {
     /// Which member takes writes now, as its own agent says.
     pub async fn primary(&self) -> Option<usize> {
         for (index, member) in self.members.iter().enumerate() {
-            let answer = self.ask(member, "patroni").await;
+            let answer = self.ask(member, "/patroni").await;
             let primary = answer.is_some_and(|answer| {
                 answer["state"] == "running"
                     && matches!(answer["role"].as_str(), Some("master" | "primary"))
@@ -145,9 +141,10 @@ impl Pair {
     }
 
     async fn ask(&self, member: &Member, what: &str) -> Option<Value> {
-        let url = format!("http://{}:8008/{what}", member.host.address);
+        let agent = Client::new(format!("http://{}:8008", member.host.address));
         // A member that is not there has no answer, which is an answer as well.
-        self.http.get(url).send().await.ok()?.json().await.ok()
+        let (_, answer) = agent.ask(Method::GET, what, &[], None).await.ok()?;
+        Some(answer)
     }
 }
 

@@ -90,14 +90,7 @@ impl Rig {
 
     /// A queue that calls by the trunk of the same name.
     pub async fn open_queue(&self, name: &'static str, more: Value) {
-        let mut rules = json!({
-            "delivery": {"kind": "dn", "dn": "agents", "location": DESK.name, "max_concurrent": 200},
-            "max_talk": "10s",
-        });
-        for (key, value) in more.as_object().expect("rules are objects") {
-            rules[key] = value.clone();
-        }
-        let queue = dn_queue(DESK.name, &[name], rules);
+        let queue = crowded_queue(name, more);
         self.nodes[0].client.put_queue(name, queue).await;
     }
 
@@ -224,6 +217,25 @@ impl Rig {
     }
 }
 
+/// A queue for many short calls by the trunk of that name, where what failed is tried again at once: a fault of
+/// a node or of a full trunk is not to end a callback.
+pub fn crowded_queue(trunk: &str, more: Value) -> Value {
+    let again = |times: u32| json!({"after": "1s", "times": times});
+    let mut rules = json!({
+        "delivery": {"kind": "dn", "dn": "agents", "location": DESK.name, "max_concurrent": 200},
+        "max_talk": "10s",
+        "notice": "0s",
+        "retry": {
+            "busy": again(3), "no_answer": again(3), "deferred": again(90), "route_fault": again(90),
+            "unknown": again(5), "spread": 0.0
+        },
+    });
+    for (key, value) in more.as_object().expect("rules are objects") {
+        rules[key] = value.clone();
+    }
+    dn_queue(DESK.name, &[trunk], rules)
+}
+
 /// An empty database that belongs to the nodes' role.
 pub fn database() -> Database {
     let cluster = postgres::shared(postgres::Ground::DURABLE);
@@ -311,7 +323,7 @@ pub fn telephones(
         let scenario = if trunk.name == DESK.name {
             "agent"
         } else {
-            "customer_hangs_up"
+            "customer_among_many"
         };
         let scenario = format!("sipp/{scenario}.xml");
         let started = Phones::start(trunk.name, host, port, media, &scenario, dir);
