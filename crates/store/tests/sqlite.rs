@@ -13,11 +13,10 @@ use std::sync::Arc;
 use town::*;
 
 fn path(town: &Town) -> PathBuf {
-    town.folder
-        .as_ref()
-        .expect("a folder")
-        .path()
-        .join("ringback.db")
+    match &town.ground {
+        Ground::Folder(folder) => folder.path().join("ringback.db"),
+        Ground::Memory | Ground::Database(_) | Ground::Elsewhere => panic!("a town in a file"),
+    }
 }
 
 /// Edits the file behind the store's back, triggers off, as somebody with rights to it could.

@@ -3,15 +3,14 @@
 //!
 //! `RINGBACK_SEED` repeats the moments of an earlier run, `RINGBACK_KILLS` sets how many there are.
 
-use crate::harness::{Client, Server, Setup, customer_number, dn_queue, free_port};
+use crate::books::{Stored, check_bookings, check_rings};
+use crate::harness::{Server, Setup, dn_queue, free_port};
+use crate::intake::{Intake, Plan};
 use crate::witness::{Manner, Witness};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use reqwest::Method;
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 const KILLS: u32 = 30;
@@ -28,7 +27,12 @@ async fn nothing_is_lost_and_nothing_rings_twice() {
     println!("seed {seed}: repeat with RINGBACK_SEED={seed}");
     let mut chance = StdRng::seed_from_u64(seed);
     let mut town = Town::build().await;
-    let intake = Intake::start(&town.server.client);
+    let intake = Intake::start(Plan {
+        queue: "load",
+        nodes: vec![town.server.client.clone()],
+        clients: CLIENTS,
+        pace: PACE,
+    });
 
     let began = Instant::now();
     let mut rounds = 0;
@@ -82,9 +86,13 @@ async fn nothing_is_lost_and_nothing_rings_twice() {
         )
         .await;
     town.lines_fall_silent().await;
-    let stored = town.stored().await;
+    let stored = Stored::read(&town.server.client).await;
+    // (a) Nothing that was acknowledged is lost.
     check_bookings(&diary, &stored);
-    check_rings(&town, &stored);
+    // (b) No attempt rang twice; (c) every attempt that rang is recorded.
+    for (who, witness) in [("agents", &town.agents), ("customers", &town.customers)] {
+        check_rings(who, &witness.rings(), &witness.oddities(), &stored);
+    }
     town.server.assert_healthy();
 
     first_dials.sort();
@@ -110,80 +118,10 @@ async fn nothing_is_lost_and_nothing_rings_twice() {
     );
 }
 
-/// (a) Every booking that was answered 201 is there, once; what got no answer is there once or not at all.
-fn check_bookings(diary: &Diary, stored: &Stored) {
-    let mut by_key: BTreeMap<&str, u32> = BTreeMap::new();
-    for callback in stored.callbacks.values() {
-        *by_key
-            .entry(callback["external_id"].as_str().unwrap_or_default())
-            .or_default() += 1;
-    }
-    let lost: Vec<_> = diary
-        .accepted
-        .iter()
-        .filter(|(_, id)| !stored.callbacks.contains_key(*id))
-        .collect();
-    assert!(
-        lost.is_empty(),
-        "{} acknowledged bookings are lost: {lost:?}",
-        lost.len()
-    );
-    let doubled: Vec<_> = by_key.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(doubled.is_empty(), "booked twice by one key: {doubled:?}");
-    let strangers: Vec<_> = by_key
-        .keys()
-        .filter(|key| !diary.keys.contains(**key))
-        .collect();
-    assert!(
-        strangers.is_empty(),
-        "callbacks nobody booked: {strangers:?}"
-    );
-    assert!(
-        diary.contradictions.is_empty(),
-        "one key, two answers: {:?}",
-        diary.contradictions
-    );
-    println!(
-        "{} bookings acknowledged, {} stored, {} repeated with the same key after no answer",
-        diary.accepted.len(),
-        stored.callbacks.len(),
-        diary.repeated
-    );
-}
-
-/// (b) No attempt rang twice; (c) every attempt that rang is recorded.
-fn check_rings(town: &Town, stored: &Stored) {
-    for (who, witness) in [("agents", &town.agents), ("customers", &town.customers)] {
-        let rings = witness.rings();
-        let twice: Vec<_> = rings.iter().filter(|(_, count)| **count > 1).collect();
-        assert!(
-            twice.is_empty(),
-            "attempts that rang the {who} twice: {twice:?}"
-        );
-        let unrecorded: Vec<_> = rings
-            .keys()
-            .filter(|attempt| !stored.attempts.contains(*attempt))
-            .collect();
-        assert!(
-            unrecorded.is_empty(),
-            "attempts that rang the {who} and are not recorded: {unrecorded:?}"
-        );
-        assert!(stored.attempts.len() >= rings.len());
-        let odd = witness.oddities();
-        assert!(odd.is_empty(), "the {who} saw {odd:#?}");
-    }
-}
-
 struct Town {
     agents: Witness,
     customers: Witness,
     server: Server,
-}
-
-/// What the server says afterwards.
-struct Stored {
-    callbacks: BTreeMap<String, Value>,
-    attempts: BTreeSet<String>,
 }
 
 impl Town {
@@ -255,37 +193,6 @@ impl Town {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-
-    async fn stored(&self) -> Stored {
-        let client = &self.server.client;
-        let mut callbacks = BTreeMap::new();
-        let mut path = "/v1/callbacks?limit=200".to_owned();
-        loop {
-            let page = client.get(&path).await;
-            for callback in page["items"].as_array().expect("a page") {
-                let id = callback["interaction_id"]
-                    .as_str()
-                    .expect("an id")
-                    .to_owned();
-                callbacks.insert(id, callback.clone());
-            }
-            match page["next_cursor"].as_str() {
-                Some(cursor) => path = format!("/v1/callbacks?limit=200&cursor={cursor}"),
-                None => break,
-            }
-        }
-        let mut attempts = BTreeSet::new();
-        for id in callbacks.keys() {
-            for attempt in client.attempts(id).await {
-                let attempt = attempt["attempt_id"].as_str().expect("an id").to_owned();
-                assert!(attempts.insert(attempt), "one attempt under two callbacks");
-            }
-        }
-        Stored {
-            callbacks,
-            attempts,
-        }
-    }
 }
 
 /// What a customer does follows from the last digit of the number.
@@ -309,121 +216,6 @@ fn customer(user: &str) -> Manner {
             after: ms(100),
             hang_up: None,
         },
-    }
-}
-
-/// What the clients wrote down.
-#[derive(Default)]
-struct Diary {
-    keys: BTreeSet<String>,
-    accepted: BTreeMap<String, String>,
-    contradictions: Vec<String>,
-    repeated: u32,
-}
-
-/// Clients that book at a steady pace, and repeat with the same key whatever got no answer.
-struct Intake {
-    stop: Arc<AtomicBool>,
-    diary: Arc<Mutex<Diary>>,
-    clients: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Intake {
-    fn start(client: &Client) -> Intake {
-        let stop = Arc::new(AtomicBool::new(false));
-        let diary = Arc::new(Mutex::new(Diary::default()));
-        let next = Arc::new(AtomicU32::new(0));
-        let clients = (0..CLIENTS)
-            .map(|_| {
-                tokio::spawn(book_on(
-                    client.clone(),
-                    stop.clone(),
-                    diary.clone(),
-                    next.clone(),
-                ))
-            })
-            .collect();
-        Intake {
-            stop,
-            diary,
-            clients,
-        }
-    }
-
-    fn acknowledged(&self) -> usize {
-        self.diary
-            .lock()
-            .expect("no client panics with it")
-            .accepted
-            .len()
-    }
-
-    async fn finish(self) -> Diary {
-        self.stop.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            client.await.expect("a client came to its end");
-        }
-        std::mem::take(&mut *self.diary.lock().expect("no client panics with it"))
-    }
-}
-
-async fn book_on(
-    client: Client,
-    stop: Arc<AtomicBool>,
-    diary: Arc<Mutex<Diary>>,
-    next: Arc<AtomicU32>,
-) {
-    while !stop.load(Ordering::Relaxed) {
-        let pause = tokio::time::sleep(PACE);
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        let key = format!("load-{number}");
-        diary
-            .lock()
-            .expect("no client panics with it")
-            .keys
-            .insert(key.clone());
-        let request = json!({
-            "queue": "load", "customer_number": customer_number(number), "desired_response_type": "Voice",
-            "any_hour": true, "external_id": key,
-        });
-        // Until there is an answer: nobody knows whether the last one was stored.
-        let until = Instant::now() + Duration::from_secs(60);
-        let mut tries = 0;
-        loop {
-            let answer = client
-                .ask(
-                    Method::POST,
-                    "/v1/callbacks",
-                    &[("Idempotency-Key", &key)],
-                    Some(&request),
-                )
-                .await;
-            match answer {
-                Ok((StatusCode::CREATED, body)) => {
-                    let id = body["interaction_id"]
-                        .as_str()
-                        .unwrap_or_default()
-                        .to_owned();
-                    let mut diary = diary.lock().expect("no client panics with it");
-                    diary.repeated += u32::from(tries > 0);
-                    if let Some(before) = diary.accepted.insert(key.clone(), id.clone()) {
-                        diary
-                            .contradictions
-                            .push(format!("{key}: {before} and {id}"));
-                    }
-                    break;
-                }
-                Ok((status, body)) => {
-                    let may_repeat = matches!(status.as_u16(), 409 | 429 | 500 | 503);
-                    assert!(may_repeat, "a good booking was answered {status}: {body}");
-                }
-                Err(_) => {}
-            }
-            assert!(Instant::now() < until, "{key} got no answer in a minute");
-            tries += 1;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        pause.await;
     }
 }
 

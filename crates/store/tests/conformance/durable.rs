@@ -8,9 +8,47 @@ use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-#[tokio::test]
-async fn reopening_keeps_everything() {
-    let town = sqlite_file().await;
+macro_rules! durable {
+    ($($ground:ident: $fixture:expr;)+) => {
+        $(mod $ground {
+            use crate::town::*;
+
+            #[tokio::test]
+            async fn reopening_keeps_everything() {
+                let (url, ground) = $fixture;
+                super::reopening_keeps_everything(Town::open(url, ground).await).await;
+            }
+
+            #[tokio::test]
+            async fn places_outlive_the_process() {
+                let (url, ground) = $fixture;
+                super::places_outlive_the_process(Town::open(url, ground).await).await;
+            }
+
+            /// This test runs itself as a second process, which books as fast as it can and tells each booking
+            /// after its answer; it is killed in the middle, and every booking it told of must be there.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn killed_in_the_middle() {
+                if let Ok(url) = std::env::var(super::CHILD) {
+                    super::book_until_killed(url).await;
+                    return;
+                }
+                let itself = concat!("durable::", stringify!($ground), "::killed_in_the_middle");
+                for round in 1..=3 {
+                    let (url, ground) = $fixture;
+                    super::killed_in_the_middle(itself, round, url, ground).await;
+                }
+            }
+        })+
+    };
+}
+
+durable! {
+    sqlite: a_file();
+    postgres: a_database().await;
+}
+
+async fn reopening_keeps_everything(town: Town) {
     town.staffed().await;
     town.book(
         "billing",
@@ -50,9 +88,7 @@ async fn reopening_keeps_everything() {
 }
 
 /// A place belongs to its callback, and a hold to whoever has its id, before a crash and after it.
-#[tokio::test]
-async fn places_outlive_the_process() {
-    let town = sqlite_file().await;
+async fn places_outlive_the_process(town: Town) {
     let slotted = rules(json!({ "capacity": { "per_slot": 2 } }));
     town.queue("billing", slotted).await;
     let wanted = json!({ "start_time": "2026-03-09T15:00:00Z" });
@@ -89,53 +125,42 @@ async fn places_outlive_the_process() {
 /// Where the child that is to be killed keeps its store.
 const CHILD: &str = "RINGBACK_STORE_CHILD";
 
-/// This test runs itself as a second process, which books as fast as it can and tells each booking
-/// after its answer; it is killed in the middle, and every booking it told of must be there.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_in_the_middle() {
-    if let Ok(url) = std::env::var(CHILD) {
-        book_until_killed(url).await;
-        return;
-    }
-    for round in 1..=3 {
-        let folder = tempfile::TempDir::new().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("ringback.db").display());
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "durable::killed_in_the_middle", "--nocapture"])
-            .env(CHILD, &url)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut told = Vec::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            if let Some(id) = line.strip_prefix("booked ") {
-                told.push(id.parse::<InteractionId>().unwrap());
-            }
-            if told.len() == 40 * round {
-                child.kill().unwrap();
-            }
+async fn killed_in_the_middle(itself: &str, round: usize, url: String, ground: Ground) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", itself, "--nocapture"])
+        .env(CHILD, &url)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut told = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if let Some(id) = line.strip_prefix("booked ") {
+            told.push(id.parse::<InteractionId>().unwrap());
         }
-        child.wait().unwrap();
+        if told.len() == 40 * round {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(
+        told.len() >= 40 * round,
+        "the child booked {} before it ended",
+        told.len()
+    );
+    let town = Town::open(url, ground).await;
+    for id in told {
         assert!(
-            told.len() >= 40 * round,
-            "the child booked {} before it ended",
-            told.len()
+            town.store.callback(&tenant(), id).await.unwrap().is_some(),
+            "round {round}: {id} was lost"
         );
-        let town = Town::open(url, Some(folder)).await;
-        for id in told {
-            assert!(
-                town.store.callback(&tenant(), id).await.unwrap().is_some(),
-                "round {round}: {id} was lost"
-            );
-        }
-        town.is_healthy().await;
     }
+    town.is_healthy().await;
 }
 
 async fn book_until_killed(url: String) {
-    let town = std::sync::Arc::new(Town::open(url, None).await);
+    let town = std::sync::Arc::new(Town::open(url, Ground::Elsewhere).await);
     town.queue("pbx", dn_rules(5)).await;
     let mut bookers = Vec::new();
     for booker in 0..8 {

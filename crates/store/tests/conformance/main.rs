@@ -21,6 +21,7 @@ macro_rules! conformance {
     ($($file:ident { $($case:ident),+ $(,)? })+) => {
         conformance!(@over sqlite_file, $($file { $($case),+ })+);
         conformance!(@over sqlite_memory, $($file { $($case),+ })+);
+        conformance!(@over postgres, $($file { $($case),+ })+);
     };
     (@over $fixture:ident, $($file:ident { $($case:ident),+ })+) => {
         mod $fixture {

@@ -16,6 +16,7 @@ use ringback_callbacks::queue::{Queue, QueueRules};
 use ringback_callbacks::request::{self, NewCallback};
 use ringback_callbacks::state::State;
 use ringback_callbacks::wire_time;
+use ringback_sim::postgres::{self, Database};
 use ringback_store::{
     AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Claimed, Idempotent, OpenOptions,
     Result, Store, StoreError, StoredAnswer,
@@ -24,6 +25,7 @@ use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// An open store and what is needed to open it again.
@@ -31,17 +33,56 @@ pub struct Town {
     pub store: Arc<dyn Store>,
     pub chance: Arc<Dice>,
     pub url: String,
-    pub folder: Option<TempDir>,
+    /// Last, so that the store has gone when it goes.
+    pub ground: Ground,
+}
+
+/// Where the rows are, for as long as the town stands.
+pub enum Ground {
+    Memory,
+    Folder(TempDir),
+    Database(Database),
+    /// Somebody else keeps it.
+    Elsewhere,
 }
 
 pub async fn sqlite_file() -> Town {
-    let folder = TempDir::new().expect("a folder");
-    let url = format!("sqlite:{}", folder.path().join("ringback.db").display());
-    Town::open(url, Some(folder)).await
+    let (url, ground) = a_file();
+    Town::open(url, ground).await
 }
 
 pub async fn sqlite_memory() -> Town {
-    Town::open("sqlite::memory:".to_owned(), None).await
+    Town::open("sqlite::memory:".to_owned(), Ground::Memory).await
+}
+
+pub async fn postgres() -> Town {
+    let (url, ground) = a_database().await;
+    Town::open(url, ground).await
+}
+
+pub fn a_file() -> (String, Ground) {
+    let folder = TempDir::new().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("ringback.db").display());
+    (url, Ground::Folder(folder))
+}
+
+/// A database with the schema in it: copied, because migrating one for every case takes longer.
+pub async fn a_database() -> (String, Ground) {
+    static TEMPLATE: OnceCell<Database> = OnceCell::const_new();
+    let cluster = postgres::shared(postgres::Ground::QUICK);
+    let template = TEMPLATE
+        .get_or_init(|| async {
+            let empty = cluster.database();
+            Town::open(empty.url(), Ground::Elsewhere)
+                .await
+                .store
+                .close()
+                .await;
+            empty
+        })
+        .await;
+    let database = cluster.copy(template);
+    (database.url(), Ground::Database(database))
 }
 
 /// Chance that falls the same way in every run.
@@ -167,7 +208,7 @@ pub fn asked(application: i64, key: &str, body: u8) -> Option<Idempotent> {
 }
 
 impl Town {
-    pub async fn open(url: String, folder: Option<TempDir>) -> Town {
+    pub async fn open(url: String, ground: Ground) -> Town {
         let chance = Dice::new(7);
         let store = ringback_store::open(&url, OpenOptions::default(), chance.clone())
             .await
@@ -176,17 +217,17 @@ impl Town {
             store,
             chance,
             url,
-            folder,
+            ground,
         }
     }
 
     /// Drops the store as a killed process would, without a word, and opens it anew.
     pub async fn reopened(self) -> Town {
         let Town {
-            store, url, folder, ..
+            store, url, ground, ..
         } = self;
         drop(store);
-        Town::open(url, folder).await
+        Town::open(url, ground).await
     }
 
     pub async fn queue(&self, id: &str, rules: QueueRules) -> Queue {

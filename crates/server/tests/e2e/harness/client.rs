@@ -1,5 +1,6 @@
 //! The HTTP API as a client program uses it.
 
+use super::Feed;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ const REQUEST: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Client {
     base: String,
+    key: Option<String>,
     http: reqwest::Client,
 }
 
@@ -21,7 +23,60 @@ impl Client {
             .timeout(REQUEST)
             .build()
             .expect("a client");
-        Client { base, http }
+        Client {
+            base,
+            key: None,
+            http,
+        }
+    }
+
+    /// The same client of another server, or of the same one at another address.
+    pub fn at(&self, base: String) -> Client {
+        Client {
+            base,
+            ..self.clone()
+        }
+    }
+
+    pub fn with_key(self, key: &str) -> Client {
+        Client {
+            key: Some(key.to_owned()),
+            ..self
+        }
+    }
+
+    /// One that waits as long for an answer as a server may take.
+    pub fn patient(&self) -> Client {
+        let http = reqwest::Client::builder()
+            .timeout(REQUEST * 3)
+            .build()
+            .expect("a client");
+        Client {
+            http,
+            ..self.clone()
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    /// Listens to a stream of events, from `after` on if that is given.
+    pub async fn follow(&self, path: &str, after: Option<i64>) -> Feed {
+        let mut request = self
+            .request(Method::GET, path)
+            .header("Accept", "text/event-stream")
+            .timeout(REQUEST * 30);
+        if let Some(after) = after {
+            request = request.header("Last-Event-ID", after);
+        }
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "GET {path} as a stream");
+        Feed::read(answer)
     }
 
     /// One request; the answer's status and JSON (null when it has none). Fails only without an answer.
@@ -32,7 +87,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> reqwest::Result<(StatusCode, Value)> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self.request(method, path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -46,6 +101,20 @@ impl Client {
             status,
             serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         ))
+    }
+
+    /// The whole answer to a POST, for what stands in its head.
+    pub async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> reqwest::Result<reqwest::Response> {
+        let mut request = self.request(Method::POST, path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.json(body).send().await
     }
 
     pub async fn get(&self, path: &str) -> Value {

@@ -115,6 +115,27 @@ impl Host {
             script.push_str("  }\n");
         }
         script.push_str("}\n");
+        self.rules(&script);
+    }
+
+    /// Nothing passes any more between this host and a port of another; no error comes back either.
+    pub fn cut_off(&self, address: &str, port: u16) {
+        self.rules(&format!(
+            "table inet cut {{\n\
+             chain input {{ type filter hook input priority 0; ip saddr {address} tcp sport {port} drop; }}\n\
+             chain output {{ type filter hook output priority 0; ip daddr {address} tcp dport {port} drop; }}\n}}\n"
+        ));
+    }
+
+    pub fn heal(&self) {
+        let output = self
+            .command("nft")
+            .args(["delete", "table", "inet", "cut"])
+            .output();
+        succeeded("nft", output);
+    }
+
+    fn rules(&self, script: &str) {
         let file = std::env::temp_dir().join(format!("{}.nft", self.namespace));
         std::fs::write(&file, script).expect("rules can be written");
         let output = self.command("nft").arg("-f").arg(&file).output();

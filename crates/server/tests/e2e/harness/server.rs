@@ -1,10 +1,9 @@
-//! The built server in a process of its own, with its data in a directory that goes away with it.
+//! The built server in a process of its own.
 
-use super::{Client, Peer};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use super::{Client, Installation, Peer};
+use std::path::PathBuf;
+use std::process::Output;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// A debug build on a busy machine takes its time to start.
 const READY: Duration = Duration::from_secs(60);
@@ -14,7 +13,7 @@ pub struct Server {
     starts: u32,
     pub client: Client,
     /// Last, so that the log can still be read while the process is ended.
-    dir: TempDir,
+    installation: Installation,
 }
 
 /// Where a server listens, and what else stands in its configuration file.
@@ -37,10 +36,6 @@ impl Server {
     }
 
     pub async fn start_with(setup: Setup<'_>) -> Server {
-        let dir = tempfile::Builder::new()
-            .prefix("ringback-e2e-")
-            .tempdir()
-            .expect("a directory");
         let Setup { http, sip, rest } = setup;
         let config = format!(
             "[server]\nlisten = \"{http}\"\ndata = \"data\"\nshutdown_limit = \"20s\"\n\n\
@@ -48,22 +43,24 @@ impl Server {
              [log]\nlevel = \"info,ringback_dispatch=debug\"\n\n\
              [sip]\nlisten = [\"{sip}\"]\n\n{rest}\n"
         );
-        std::fs::write(dir.path().join("ringback.toml"), config)
-            .expect("the configuration can be written");
-        let process = launch(dir.path(), 1);
-        let client = Client::new(String::new());
-        let mut server = Server {
-            process,
-            starts: 1,
-            client,
-            dir,
-        };
+        let installation = Installation::new(None, &config);
+        let mut server = Server::launch(installation, Client::new(String::new()));
         server.await_ready().await;
         server
     }
 
+    /// Starts an installation, without waiting for it to be ready.
+    pub fn launch(installation: Installation, client: Client) -> Server {
+        Server {
+            process: installation.launch(1),
+            starts: 1,
+            client,
+            installation,
+        }
+    }
+
     pub fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.installation.data()
     }
 
     pub fn process(&mut self) -> &mut Peer {
@@ -84,17 +81,12 @@ impl Server {
         // What an earlier run wrote must not be taken for the new run's address. It may never have got so far.
         let _ = std::fs::remove_file(self.data().join("listen"));
         self.starts += 1;
-        self.process = launch(self.dir.path(), self.starts);
+        self.process = self.installation.launch(self.starts);
     }
 
     /// Runs another command of the program on the same configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_ringback"))
-            .args(arguments)
-            .arg("--config")
-            .arg(self.dir.path().join("ringback.toml"))
-            .output()
-            .expect("the program can be run")
+        self.installation.run(arguments)
     }
 
     /// `ringback doctor` finds no fault: every event chain verifies.
@@ -114,7 +106,7 @@ impl Server {
         let listen = self.data().join("listen");
         loop {
             if let Ok(address) = std::fs::read_to_string(&listen) {
-                let client = Client::new(format!("http://{}", address.trim()));
+                let client = self.client.at(format!("http://{}", address.trim()));
                 let ready = client.ask(reqwest::Method::GET, "/readyz", &[], None).await;
                 if ready.is_ok_and(|(status, _)| status.is_success()) {
                     self.client = client;
@@ -131,18 +123,4 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-fn launch(dir: &Path, start: u32) -> Peer {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringback"));
-    command
-        .arg("serve")
-        .arg("--config")
-        .arg(dir.join("ringback.toml"))
-        .current_dir(dir);
-    Peer::start(
-        "the server",
-        &mut command,
-        &dir.join(format!("server-{start}.log")),
-    )
 }
