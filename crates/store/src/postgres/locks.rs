@@ -20,6 +20,11 @@ pub(super) fn seats(tenant: &TenantId, queue: &QueueId) -> i64 {
     number(&["seats", tenant.as_str(), queue.as_str()])
 }
 
+/// A key of an application, by its hash.
+pub(super) fn key(hash: &[u8; 32]) -> i64 {
+    number(&["key", &hex::encode(hash)])
+}
+
 /// Bringing the schema up to date.
 pub(super) fn migrations() -> i64 {
     number(&["migrations"])
