@@ -6,6 +6,7 @@
 
 mod carry;
 mod catch_up;
+mod clocks;
 mod faults;
 mod lease;
 mod mail;
@@ -17,6 +18,7 @@ mod rescue;
 mod wheel;
 mod windows;
 
+pub use clocks::Apart;
 pub use observer::{Observer, Unobserved};
 pub use planner::Planner;
 pub use windows::resolve_windows;

@@ -269,6 +269,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Cheap proof that reading and writing work; for readiness.
     async fn ping(&self) -> Result<()>;
+    /// What time it is for the database; `None` where it has no clock of its own. Nodes that share one must agree
+    /// with it, or their leases mean nothing.
+    async fn clock(&self) -> Result<Option<Timestamp>>;
     /// Callbacks by tenant-less queue and state, for gauges.
     async fn counts(&self) -> Result<Vec<StateCount>>;
     /// Checks the database and every event chain.
