@@ -418,7 +418,6 @@ impl Line {
             ask: ask.clone(),
             promise,
             told: promise,
-            expected: promise.0,
             tries: 0,
             due: promise.0,
             last: None,
