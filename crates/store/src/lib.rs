@@ -2,8 +2,8 @@
 //!
 //! Verbs read the callback and the facts about it, ask the pure core (`ringback_callbacks::lifecycle`)
 //! what is to happen, and write callback, attempt, agents and events together. No decision is made here
-//! and no transaction stays open while a phone rings. Two private twins implement [`Store`]; nothing
-//! outside can name one, and no function asks which it is talking to.
+//! and no transaction stays open while a phone rings. The verbs are written once (`verbs`), over what they
+//! ask of a database (`tables`); nothing outside can name a database, and no function asks which it is on.
 
 mod effects;
 mod error;
