@@ -454,6 +454,7 @@ mod tests {
         // What is gained may just have been used up by the node that lost it.
         route.grant(10);
         assert!(matches!(route.readiness(), Readiness::Wait(_)));
+        assert_eq!(route.demand().wanted, 10, "short of the pace");
         clock.turn(Duration::from_secs(1));
         assert_eq!(route.readiness(), Readiness::Ready);
         route.grant(0);
