@@ -11,6 +11,7 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::ids::TenantId;
 use ringback_store::{Idempotent, StoredAnswer};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Says that an answer is the one given before.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -85,7 +86,7 @@ impl Asked {
     /// What the store needs to answer a repetition.
     pub fn order(
         self,
-        render: impl FnOnce(&Callback) -> StoredAnswer + Send + 'static,
+        render: impl Fn(&Callback) -> StoredAnswer + Send + Sync + 'static,
     ) -> Idempotent {
         let Asked {
             application,
@@ -96,7 +97,7 @@ impl Asked {
             application,
             key,
             fingerprint,
-            render: Box::new(render),
+            render: Arc::new(render),
         }
     }
 }

@@ -75,6 +75,38 @@ pub(crate) fn deciding_queue<'a>(
     }
 }
 
+/// The queue and the attempt that a command names besides what its callback says.
+pub(crate) fn named(command: &Command) -> (Option<&QueueId>, Option<AttemptId>) {
+    match command {
+        Command::TransferToQueue { queue } => (Some(queue), None),
+        Command::Progress { attempt, .. } | Command::Settle { attempt, .. } => {
+            (None, Some(*attempt))
+        }
+        Command::Tick
+        | Command::Assign { .. }
+        | Command::AcceptOffer { .. }
+        | Command::DeclineOffer { .. }
+        | Command::OfferTimedOut { .. }
+        | Command::Release { .. }
+        | Command::WriteReply { .. }
+        | Command::BeginAttempt { .. }
+        | Command::TakeOver { .. }
+        | Command::Rescue { .. }
+        | Command::Dispose { .. }
+        | Command::Cancel { .. }
+        | Command::Reschedule { .. }
+        | Command::ResolveAgain
+        | Command::Snooze { .. }
+        | Command::TransferToAgent { .. }
+        | Command::Change(_)
+        | Command::StoreBody { .. }
+        | Command::Replace { .. }
+        | Command::Merge { .. }
+        | Command::WatchPromise { .. }
+        | Command::Fail { .. } => (None, None),
+    }
+}
+
 /// As far as new rules of local time can move a window: a day, where a country changes sides of the date line,
 /// and what daylight saving adds.
 const CLOCKS_MOVE: SignedDuration = SignedDuration::from_hours(26);

@@ -11,9 +11,13 @@ mod events;
 mod facts;
 mod orders;
 mod outlook;
+mod postgres;
+mod rows;
 mod seats;
 mod sqlite;
 mod tables;
+mod twin;
+mod verbs;
 
 pub use error::StoreError;
 pub use orders::*;
@@ -39,7 +43,8 @@ use uuid::Uuid;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// Opens the store that `url` names: `sqlite:PATH`, or `sqlite::memory:` for tests. Migrations run first.
+/// Opens the store that `url` names: `sqlite:PATH`, `sqlite::memory:` for tests, or
+/// `postgres://user:password@host/database`. Migrations run first.
 pub async fn open(
     url: &str,
     options: OpenOptions,
@@ -48,8 +53,11 @@ pub async fn open(
     if let Some(path) = url.strip_prefix("sqlite:") {
         return Ok(Arc::new(sqlite::open(path, options, chance).await?));
     }
+    if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+        return Ok(Arc::new(postgres::open(url, options, chance).await?));
+    }
     Err(StoreError::Configuration(
-        "the store's URL must begin with `sqlite:`".to_owned(),
+        "the database's URL must begin with `sqlite:` or `postgres:`".to_owned(),
     ))
 }
 
@@ -165,6 +173,7 @@ pub trait Store: Send + Sync + 'static {
     /// Appends one chunk (at most [`BODY_CHUNK`] bytes) to an upload that nobody sees yet.
     async fn append_body(
         &self,
+        tenant: &TenantId,
         upload: Uuid,
         index: u32,
         bytes: Vec<u8>,
@@ -173,7 +182,7 @@ pub trait Store: Send + Sync + 'static {
     /// Puts a finished upload in the place of the body, in one transaction with its event.
     async fn finish_body(&self, order: BodyOrder) -> Result<AnyInteraction>;
     /// Forgets an upload that broke off.
-    async fn drop_body(&self, upload: Uuid) -> Result<()>;
+    async fn drop_body(&self, tenant: &TenantId, upload: Uuid) -> Result<()>;
     /// Chunk number `index` of a body; `None` past its end.
     async fn read_body(
         &self,

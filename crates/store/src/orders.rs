@@ -27,8 +27,10 @@ pub const BODY_CHUNK: usize = 256 * 1024;
 
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// Read-only connections beside the one writer.
+    /// Read-only connections beside the writers.
     pub readers: usize,
+    /// Writing connections, where there may be more than one.
+    pub writers: usize,
     /// Jobs that may wait for the writer before callers are told to come back.
     pub write_queue: usize,
     /// Jobs gathered into one commit at most.
@@ -48,6 +50,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         OpenOptions {
             readers: 3,
+            writers: 2,
             write_queue: 4096,
             group: 256,
             idempotency_kept: Duration::from_secs(48 * 3600),
@@ -59,9 +62,11 @@ impl Default for OpenOptions {
 }
 
 /// Makes the answer that will be given again for the same key, from the callback as it was committed.
-pub type Render = Box<dyn FnOnce(&Callback) -> StoredAnswer + Send>;
+/// It may be asked more than once: a transaction that was lost to another writer is run again.
+pub type Render = Arc<dyn Fn(&Callback) -> StoredAnswer + Send + Sync>;
 
 /// A request that may be repeated.
+#[derive(Clone)]
 pub struct Idempotent {
     /// Who asks: keys of different applications never meet.
     pub application: i64,
@@ -87,7 +92,7 @@ pub struct StoredAnswer {
     pub body: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AcceptOrder {
     pub tenant: TenantId,
     pub id: InteractionId,
@@ -108,7 +113,7 @@ pub enum Acceptance {
     Repeated(StoredAnswer),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ApplyOrder {
     pub tenant: TenantId,
     pub callback: InteractionId,

@@ -342,11 +342,12 @@ pub(crate) trait Tables {
 
     // ── bodies ───────────────────────────────────────────────────────────────────────────────────
 
-    fn upload(&self, id: Uuid) -> Result<Option<Upload>>;
-    fn begin_upload(&self, id: Uuid, now: Timestamp) -> Result<()>;
+    fn upload(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Upload>>;
+    fn begin_upload(&self, tenant: &TenantId, id: Uuid, now: Timestamp) -> Result<()>;
     /// Adds a chunk behind the last; `total` bytes are there then.
     fn add_chunk(
         &self,
+        tenant: &TenantId,
         upload: Uuid,
         index: u32,
         bytes: &[u8],
@@ -361,7 +362,7 @@ pub(crate) trait Tables {
         kind: BodyKind,
         upload: Uuid,
     ) -> Result<()>;
-    fn delete_upload(&self, id: Uuid) -> Result<()>;
+    fn delete_upload(&self, tenant: &TenantId, id: Uuid) -> Result<()>;
     fn body_chunk(
         &self,
         tenant: &TenantId,
@@ -424,8 +425,10 @@ pub(crate) trait Tables {
     fn schema_version(&self) -> Result<u32>;
     /// Whether the database itself is whole; each fault in plain words.
     fn integrity(&self) -> Result<Vec<String>>;
-    /// Every event, callback by callback, in the order of their numbers.
-    fn walk_events(&self, visit: &mut dyn FnMut(Link) -> Result<()>) -> Result<()>;
+    /// Every event, callback by callback, in the order of their numbers; one that cannot be read is an error to the
+    /// visitor and does not end the walk. The visitor may read callbacks meanwhile.
+    fn walk_events(&self, visit: &mut dyn FnMut(Result<Link>) -> Result<()>) -> Result<()>;
+    /// In order of tenants and ids. The visitor may read callbacks meanwhile.
     fn walk_callbacks(&self, visit: &mut dyn FnMut(Census) -> Result<()>) -> Result<()>;
     fn strays(&self) -> Result<Strays>;
 }
@@ -438,6 +441,8 @@ pub(crate) struct Needs {
     pub contacts: Vec<(TenantId, String)>,
     pub customers: Vec<(TenantId, CustomerId)>,
     pub callbacks: Vec<Key>,
+    /// Attempts that are looked at with their callbacks.
+    pub attempts: Vec<(TenantId, AttemptId)>,
     /// Ids that must be new, and parents.
     pub interactions: Vec<Key>,
     pub answers: Vec<(TenantId, i64, String)>,

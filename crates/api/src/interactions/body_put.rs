@@ -15,7 +15,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use futures::StreamExt;
-use ringback_callbacks::ids::InteractionId;
+use ringback_callbacks::ids::{InteractionId, TenantId};
 use ringback_callbacks::interaction::BodyKind;
 use ringback_callbacks::request::is_mime;
 use ringback_store::{BODY_CHUNK, BodyOrder};
@@ -62,11 +62,11 @@ pub async fn put_body(
     let _place = stream_place(&state)?;
     find(&state, &caller.tenant, id).await?;
     let upload = state.chance.uuid();
-    let size = match receive(&state, upload, request.into_body()).await {
+    let size = match receive(&state, &caller.tenant, upload, request.into_body()).await {
         Ok(size) => size,
         Err(problem) => {
             // What arrived so far is forgotten; if even that fails, pruning finds it.
-            if let Err(error) = state.store.drop_body(upload).await {
+            if let Err(error) = state.store.drop_body(&caller.tenant, upload).await {
                 tracing::warn!(%error, "a broken upload could not be dropped");
             }
             return Err(problem);
@@ -92,7 +92,12 @@ pub async fn put_body(
 }
 
 /// Stores the pieces, never more than one chunk of them in memory. Returns the size.
-async fn receive(state: &ApiState, upload: Uuid, body: Body) -> Result<u64, Problem> {
+async fn receive(
+    state: &ApiState,
+    tenant: &TenantId,
+    upload: Uuid,
+    body: Body,
+) -> Result<u64, Problem> {
     let late = || {
         Problem::new(
             Code::RequestTimeout,
@@ -125,7 +130,7 @@ async fn receive(state: &ApiState, upload: Uuid, body: Body) -> Result<u64, Prob
             let chunk = gathered.split_to(BODY_CHUNK).to_vec();
             state
                 .store
-                .append_body(upload, index, chunk, state.clock.now())
+                .append_body(tenant, upload, index, chunk, state.clock.now())
                 .await?;
             index += 1;
         }
@@ -133,7 +138,7 @@ async fn receive(state: &ApiState, upload: Uuid, body: Body) -> Result<u64, Prob
     if !gathered.is_empty() || index == 0 {
         state
             .store
-            .append_body(upload, index, gathered.to_vec(), state.clock.now())
+            .append_body(tenant, upload, index, gathered.to_vec(), state.clock.now())
             .await?;
     }
     Ok(size)

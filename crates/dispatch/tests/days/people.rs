@@ -103,7 +103,7 @@ impl People {
                     application: 1,
                     key: key.to_owned(),
                     fingerprint: [0; 32],
-                    render: Box::new(render),
+                    render: Arc::new(render),
                 }),
                 dry_run: false,
             };

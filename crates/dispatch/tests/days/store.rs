@@ -235,12 +235,13 @@ impl Store for Troubled {
 
     async fn append_body(
         &self,
+        tenant: &TenantId,
         upload: Uuid,
         index: u32,
         bytes: Vec<u8>,
         now: Timestamp,
     ) -> Result<()> {
-        self.write(self.raw.append_body(upload, index, bytes, now))
+        self.write(self.raw.append_body(tenant, upload, index, bytes, now))
             .await
     }
 
@@ -248,8 +249,8 @@ impl Store for Troubled {
         self.write(self.raw.finish_body(order)).await
     }
 
-    async fn drop_body(&self, upload: Uuid) -> Result<()> {
-        self.write(self.raw.drop_body(upload)).await
+    async fn drop_body(&self, tenant: &TenantId, upload: Uuid) -> Result<()> {
+        self.write(self.raw.drop_body(tenant, upload)).await
     }
 
     async fn read_body(

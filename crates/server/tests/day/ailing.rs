@@ -222,13 +222,16 @@ impl Store for Ailing {
 
     async fn append_body(
         &self,
+        tenant: &TenantId,
         upload: Uuid,
         index: u32,
         bytes: Vec<u8>,
         now: Timestamp,
     ) -> Result<()> {
         self.asked("append_body")?;
-        self.inner.append_body(upload, index, bytes, now).await
+        self.inner
+            .append_body(tenant, upload, index, bytes, now)
+            .await
     }
 
     async fn finish_body(&self, order: BodyOrder) -> Result<AnyInteraction> {
@@ -236,9 +239,9 @@ impl Store for Ailing {
         self.inner.finish_body(order).await
     }
 
-    async fn drop_body(&self, upload: Uuid) -> Result<()> {
+    async fn drop_body(&self, tenant: &TenantId, upload: Uuid) -> Result<()> {
         self.asked("drop_body")?;
-        self.inner.drop_body(upload).await
+        self.inner.drop_body(tenant, upload).await
     }
 
     async fn read_body(

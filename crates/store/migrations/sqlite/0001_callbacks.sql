@@ -318,23 +318,26 @@ CREATE INDEX idempotency_expiring ON idempotency (expires_at);
 
 -- Bodies on their way in. An upload belongs to nobody until it is put in a body's place.
 CREATE TABLE uploads (
-    id         BLOB PRIMARY KEY NOT NULL CHECK (length(id) = 16),
+    tenant     TEXT NOT NULL,
+    id         BLOB NOT NULL CHECK (length(id) = 16),
     touched_at INTEGER NOT NULL,
     chunks     INTEGER NOT NULL CHECK (chunks >= 0),
     bytes      INTEGER NOT NULL CHECK (bytes >= 0),
     -- Set once it is a body.
-    finished   INTEGER NOT NULL CHECK (finished IN (0, 1))
+    finished   INTEGER NOT NULL CHECK (finished IN (0, 1)),
+    PRIMARY KEY (tenant, id)
 ) STRICT;
 
 CREATE INDEX uploads_unfinished ON uploads (touched_at) WHERE finished = 0;
 
 CREATE TABLE body_chunks (
+    tenant TEXT NOT NULL,
     upload BLOB NOT NULL,
     -- From 0, without gaps.
     number INTEGER NOT NULL CHECK (number >= 0),
     bytes  BLOB NOT NULL,
-    PRIMARY KEY (upload, number),
-    FOREIGN KEY (upload) REFERENCES uploads (id)
+    PRIMARY KEY (tenant, upload, number),
+    FOREIGN KEY (tenant, upload) REFERENCES uploads (tenant, id)
 ) STRICT;
 
 -- Which upload is which body; MIME type and size stand in the interaction itself.
@@ -342,10 +345,11 @@ CREATE TABLE bodies (
     tenant      TEXT NOT NULL,
     interaction BLOB NOT NULL,
     kind        TEXT NOT NULL CHECK (kind IN ('plain_text', 'structured_text', 'binary_content')),
-    upload      BLOB NOT NULL UNIQUE,
+    upload      BLOB NOT NULL,
     PRIMARY KEY (tenant, interaction, kind),
+    UNIQUE (tenant, upload),
     FOREIGN KEY (tenant, interaction) REFERENCES interactions (tenant, id),
-    FOREIGN KEY (upload) REFERENCES uploads (id)
+    FOREIGN KEY (tenant, upload) REFERENCES uploads (tenant, id)
 ) STRICT;
 
 -- One row that is written to find out whether writing works.

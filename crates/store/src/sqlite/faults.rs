@@ -74,39 +74,3 @@ impl From<rusqlite::Error> for StoreError {
         Lost::why(&error).error()
     }
 }
-
-/// A document that cannot be read. The text of serde's error may repeat a value, so only its place is told.
-pub(super) fn unreadable(
-    table: &'static str,
-    column: &'static str,
-    error: &serde_json::Error,
-) -> StoreError {
-    let detail = format!(
-        "{:?} error at line {}, column {}",
-        error.classify(),
-        error.line(),
-        error.column()
-    );
-    StoreError::Damaged {
-        table,
-        column,
-        detail,
-    }
-}
-
-/// A column that holds what it never should.
-pub(super) fn damaged(table: &'static str, column: &'static str, detail: &str) -> StoreError {
-    StoreError::Damaged {
-        table,
-        column,
-        detail: detail.to_owned(),
-    }
-}
-
-/// What cannot be written down at all; nothing that is handed in ought to be like that.
-pub(super) fn unwritable(error: serde_json::Error) -> StoreError {
-    StoreError::Failed(format!(
-        "cannot be written as JSON: {:?} error",
-        error.classify()
-    ))
-}

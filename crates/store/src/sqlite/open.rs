@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 /// The two ways into the database.
 #[derive(Clone, Debug)]
-pub(super) struct Doors {
+pub(super) struct Ways {
     pub writer: Writer,
     /// `None` for a database in memory, which only the writer's connection can see.
     pub readers: Option<Readers>,
@@ -29,7 +29,7 @@ pub(super) fn open(
     signals: broadcast::Sender<Signal>,
     commit: Commit,
     on_fatal: OnFatal,
-) -> Result<Doors> {
+) -> Result<Ways> {
     let in_memory = path == ":memory:";
     if options.read_only {
         return look(path, options, signals, commit, on_fatal);
@@ -71,7 +71,7 @@ pub(super) fn open(
         commit,
         on_fatal,
     })?;
-    Ok(Doors { writer, readers })
+    Ok(Ways { writer, readers })
 }
 
 /// Only to look: another program, perhaps an older one, may be at work on the file just now.
@@ -81,7 +81,7 @@ fn look(
     signals: broadcast::Sender<Signal>,
     commit: Commit,
     on_fatal: OnFatal,
-) -> Result<Doors> {
+) -> Result<Ways> {
     let open = || {
         open_reader(path).map_err(|error| {
             StoreError::Configuration(format!("there is no database that can be read: {error}"))
@@ -101,7 +101,7 @@ fn look(
         commit,
         on_fatal,
     })?;
-    Ok(Doors {
+    Ok(Ways {
         writer,
         readers: Some(Readers::new(readers)),
     })

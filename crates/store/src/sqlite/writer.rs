@@ -33,9 +33,9 @@ pub(crate) struct Writer {
     jobs: SyncSender<Message>,
 }
 
-/// What a job may do besides writing.
-pub(crate) struct Write<'c> {
-    pub conn: &'c Connection,
+/// What a job says besides its answer.
+#[derive(Default)]
+pub(crate) struct Told {
     /// Told to everybody after the commit.
     pub signals: Vec<Signal>,
     /// Set to ask only: all of this job's writing is undone, its answer is given all the same.
@@ -68,19 +68,13 @@ struct Ran {
 impl<T, F> Job for Task<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&mut Write<'_>) -> Result<T> + Send + 'static,
+    F: FnOnce(&Connection, &mut Told) -> Result<T> + Send + 'static,
 {
     fn run(self: Box<Self>, conn: &Connection) -> Ran {
         let Task { work, sender } = *self;
-        let mut write = Write {
-            conn,
-            signals: Vec::new(),
-            discard: false,
-        };
-        let result = work(&mut write);
-        let Write {
-            signals, discard, ..
-        } = write;
+        let mut told = Told::default();
+        let result = work(conn, &mut told);
+        let Told { signals, discard } = told;
         let keep = result.is_ok() && !discard;
         let fault = result.as_ref().err().and_then(Lost::met);
         let answer: Answer = Box::new(move |lost| {
@@ -141,7 +135,7 @@ impl Writer {
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Write<'_>) -> Result<T> + Send + 'static,
+        F: FnOnce(&Connection, &mut Told) -> Result<T> + Send + 'static,
     {
         let (sender, answer) = oneshot::channel();
         let job = Box::new(Task { work, sender });

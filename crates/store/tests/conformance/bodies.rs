@@ -38,7 +38,13 @@ pub async fn twenty_five_mebibytes(town: &Town) {
     let upload = Uuid::from_u128(1);
     for index in 0..100u32 {
         town.store
-            .append_body(upload, index, vec![index as u8; BODY_CHUNK], monday())
+            .append_body(
+                &tenant(),
+                upload,
+                index,
+                vec![index as u8; BODY_CHUNK],
+                monday(),
+            )
             .await
             .unwrap();
     }
@@ -75,13 +81,13 @@ pub async fn a_body_is_replaced_whole(town: &Town) {
         .id;
     for index in 0..3 {
         town.store
-            .append_body(Uuid::from_u128(1), index, vec![1; 10], monday())
+            .append_body(&tenant(), Uuid::from_u128(1), index, vec![1; 10], monday())
             .await
             .unwrap();
     }
     town.store.finish_body(finish(id, 1, 30)).await.unwrap();
     town.store
-        .append_body(Uuid::from_u128(2), 0, vec![2; 5], monday())
+        .append_body(&tenant(), Uuid::from_u128(2), 0, vec![2; 5], monday())
         .await
         .unwrap();
     assert_eq!(
@@ -98,7 +104,7 @@ pub async fn a_body_is_replaced_whole(town: &Town) {
     );
     let again = town
         .store
-        .append_body(Uuid::from_u128(2), 1, vec![2; 5], monday())
+        .append_body(&tenant(), Uuid::from_u128(2), 1, vec![2; 5], monday())
         .await;
     assert_eq!(conflict(again), (Some("body"), "chunk_order"));
     assert_eq!(
@@ -118,23 +124,23 @@ pub async fn chunks_in_order_within_limits(town: &Town) {
     let upload = Uuid::from_u128(1);
     let gap = town
         .store
-        .append_body(upload, 1, vec![1; 10], monday())
+        .append_body(&tenant(), upload, 1, vec![1; 10], monday())
         .await;
     assert_eq!(conflict(gap), (Some("body"), "chunk_order"));
     let large = town
         .store
-        .append_body(upload, 0, vec![1; BODY_CHUNK + 1], monday())
+        .append_body(&tenant(), upload, 0, vec![1; BODY_CHUNK + 1], monday())
         .await;
     assert_eq!(conflict(large), (Some("body"), "chunk_size"));
     for index in 0..100 {
         town.store
-            .append_body(upload, index, vec![0; BODY_CHUNK], monday())
+            .append_body(&tenant(), upload, index, vec![0; BODY_CHUNK], monday())
             .await
             .unwrap();
     }
     let more = town
         .store
-        .append_body(upload, 100, vec![0; 1], monday())
+        .append_body(&tenant(), upload, 100, vec![0; 1], monday())
         .await;
     assert_eq!(conflict(more), (Some("body"), "too_large"));
     assert_eq!(
@@ -171,7 +177,7 @@ pub async fn an_empty_body(town: &Town) {
 pub async fn a_body_of_another_kind(town: &Town) {
     let call = interaction(town, None).await;
     town.store
-        .append_body(Uuid::from_u128(1), 0, vec![1; 10], monday())
+        .append_body(&tenant(), Uuid::from_u128(1), 0, vec![1; 10], monday())
         .await
         .unwrap();
     town.store
@@ -204,20 +210,20 @@ pub async fn what_broke_off_is_forgotten(town: &Town) {
         .interaction
         .id;
     town.store
-        .append_body(Uuid::from_u128(1), 0, vec![1; 10], monday())
+        .append_body(&tenant(), Uuid::from_u128(1), 0, vec![1; 10], monday())
         .await
         .unwrap();
     town.store
-        .append_body(Uuid::from_u128(2), 0, vec![2; 10], monday())
+        .append_body(&tenant(), Uuid::from_u128(2), 0, vec![2; 10], monday())
         .await
         .unwrap();
     town.store.finish_body(finish(id, 2, 10)).await.unwrap();
     town.store
-        .append_body(Uuid::from_u128(3), 0, vec![3; 10], monday())
+        .append_body(&tenant(), Uuid::from_u128(3), 0, vec![3; 10], monday())
         .await
         .unwrap();
-    town.store.drop_body(Uuid::from_u128(3)).await.unwrap();
-    town.store.drop_body(Uuid::from_u128(2)).await.unwrap();
+    town.store.drop_body(&tenant(), Uuid::from_u128(3)).await.unwrap();
+    town.store.drop_body(&tenant(), Uuid::from_u128(2)).await.unwrap();
     assert_eq!(
         chunk(town, id, 0).await,
         Some(vec![2; 10]),

@@ -199,7 +199,7 @@ pub fn asked(application: i64, key: &str, body: u8) -> Option<Idempotent> {
         application,
         key: key.to_owned(),
         fingerprint: [body; 32],
-        render: Box::new(|callback| StoredAnswer {
+        render: Arc::new(|callback| StoredAnswer {
             status: 201,
             headers: vec![("ETag".to_owned(), callback.revision.to_string())],
             body: callback.interaction.id.to_string(),

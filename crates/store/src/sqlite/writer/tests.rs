@@ -41,8 +41,8 @@ fn desk(queue: usize, fail: impl Fn(usize) -> Option<i32> + Send + 'static) -> D
 
 async fn put(writer: &Writer, x: i64) -> Result<()> {
     writer
-        .write(move |write| {
-            write.conn.execute("INSERT INTO t (x) VALUES (?1)", [x])?;
+        .write(move |conn, _| {
+            conn.execute("INSERT INTO t (x) VALUES (?1)", [x])?;
             Ok(())
         })
         .await
@@ -50,8 +50,8 @@ async fn put(writer: &Writer, x: i64) -> Result<()> {
 
 async fn rows(writer: &Writer) -> Vec<i64> {
     writer
-        .write(|write| {
-            let mut statement = write.conn.prepare("SELECT x FROM t ORDER BY x")?;
+        .write(|conn, _| {
+            let mut statement = conn.prepare("SELECT x FROM t ORDER BY x")?;
             let rows = statement
                 .query_map([], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
@@ -74,7 +74,7 @@ fn gate(
     let writer = writer.clone();
     let held = tokio::spawn(async move {
         writer
-            .write(move |_| {
+            .write(move |_, _| {
                 inside.send(()).unwrap();
                 let _ = wait.recv();
                 Ok(())
@@ -94,8 +94,8 @@ async fn what_gathers_is_one_commit() {
     let mut waiting = Vec::new();
     for x in 0..200 {
         let (sender, answer) = oneshot::channel();
-        let work = move |write: &mut Write<'_>| {
-            write.conn.execute("INSERT INTO t (x) VALUES (?1)", [x])?;
+        let work = move |conn: &Connection, _: &mut Told| {
+            conn.execute("INSERT INTO t (x) VALUES (?1)", [x])?;
             Ok(())
         };
         assert!(
@@ -124,9 +124,9 @@ async fn what_gathers_is_one_commit() {
     assert_eq!(rows(&desk.writer).await.len(), 200);
 }
 
-fn probe() -> Task<(), impl FnOnce(&mut Write<'_>) -> Result<()> + Send + 'static> {
+fn probe() -> Task<(), impl FnOnce(&Connection, &mut Told) -> Result<()> + Send + 'static> {
     Task {
-        work: |_: &mut Write<'_>| Ok(()),
+        work: |_: &Connection, _: &mut Told| Ok(()),
         sender: oneshot::channel().0,
     }
 }
@@ -145,17 +145,17 @@ async fn a_failed_job_takes_nobody_with_it() {
     ));
     let half: Result<()> = desk
         .writer
-        .write(|write| {
-            write.conn.execute("INSERT INTO t (x) VALUES (2)", [])?;
+        .write(|conn, _| {
+            conn.execute("INSERT INTO t (x) VALUES (2)", [])?;
             Err(StoreError::NotFound("anything"))
         })
         .await;
     assert!(matches!(half, Err(StoreError::NotFound("anything"))));
     let asked = desk
         .writer
-        .write(|write| {
-            write.conn.execute("INSERT INTO t (x) VALUES (3)", [])?;
-            write.discard = true;
+        .write(|conn, told| {
+            conn.execute("INSERT INTO t (x) VALUES (3)", [])?;
+            told.discard = true;
             Ok(7)
         })
         .await;
@@ -168,8 +168,8 @@ async fn a_panic_is_undone_and_survived() {
     let desk = desk(10, |_| None);
     let broke: Result<()> = desk
         .writer
-        .write(|write| {
-            write.conn.execute("INSERT INTO t (x) VALUES (1)", [])?;
+        .write(|conn, _| {
+            conn.execute("INSERT INTO t (x) VALUES (1)", [])?;
             panic!("a bug");
         })
         .await;
@@ -192,12 +192,12 @@ async fn a_full_disk_is_told_and_survived() {
 async fn no_page_left() {
     let desk = desk(10, |_| None);
     desk.writer
-        .write(|write| Ok(write.conn.pragma_update(None, "max_page_count", 20)?))
+        .write(|conn, _| Ok(conn.pragma_update(None, "max_page_count", 20)?))
         .await
         .unwrap();
     let large = |x: i64| {
-        desk.writer.write(move |write| {
-            write.conn.execute(
+        desk.writer.write(move |conn, _| {
+            conn.execute(
                 "INSERT INTO t (x, y) VALUES (?1, ?2)",
                 rusqlite::params![x, "y".repeat(20_000)],
             )?;
@@ -220,7 +220,7 @@ async fn no_page_left() {
         usize::try_from(kept).unwrap()
     );
     desk.writer
-        .write(|write| Ok(write.conn.pragma_update(None, "max_page_count", 1000)?))
+        .write(|conn, _| Ok(conn.pragma_update(None, "max_page_count", 1000)?))
         .await
         .unwrap();
     large(kept).await.expect("there is space again");

@@ -1,0 +1,220 @@
+//! The PostgreSQL twin: many equal nodes on one database. A few writers commit what has gathered, a few readers stand
+//! beside them, and a herald carries news between the nodes.
+
+mod faults;
+mod flush;
+mod herald;
+mod lane;
+mod load;
+mod locks;
+mod migrations;
+mod months;
+mod readers;
+mod session;
+mod set;
+mod tables;
+mod target;
+mod writer;
+
+use crate::tables::{Kind, Tables};
+use crate::twin::{Doors, Twin};
+use crate::verbs::{House, Write};
+use crate::{OpenOptions, Result, Signal, StoreError};
+use faults::Fault;
+use herald::Herald;
+use jiff::Timestamp;
+use readers::Readers;
+use ringback_callbacks::clock::Chance;
+use std::sync::{Arc, Mutex, PoisonError};
+use target::Target;
+use tokio::sync::{broadcast, mpsc};
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+use writer::{Writer, WriterParts};
+
+/// Signals a slow listener may fall behind before it is told that it lagged.
+const SIGNALS: usize = 4096;
+/// The oldest version whose partitions and transaction numbers do what is asked of them here.
+const OLDEST: i32 = 140_000;
+
+pub(crate) struct Postgres {
+    /// Taken away when the store is closed: the threads behind them end when their line is empty.
+    doors: Mutex<Option<(Writer, Readers)>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    signals: broadcast::Sender<Signal>,
+}
+
+pub(crate) async fn open(
+    url: &str,
+    options: OpenOptions,
+    chance: Arc<dyn Chance>,
+) -> Result<Twin<Postgres>> {
+    let target = Arc::new(Target::parse(url)?);
+    let offset = prepare(&target, options.read_only).await?;
+    if !options.read_only && !herald::is_heard(&target).await? {
+        target.found_pooled();
+        tracing::warn!(
+            "LISTEN does not work here: a pooler lends connections by the transaction; other nodes' news are read by the clock"
+        );
+    }
+    let (signals, _) = broadcast::channel(SIGNALS);
+    let (news, ear) = mpsc::unbounded_channel();
+    let told = signals.clone();
+    let (writer, mut threads) = Writer::start(&WriterParts {
+        target: Arc::clone(&target),
+        lanes: options.writers,
+        queue: options.write_queue,
+        group: options.group,
+        offset,
+        tell: Arc::new(move |committed: Vec<Signal>| {
+            if committed.is_empty() {
+                return;
+            }
+            for signal in &committed {
+                // No receiver is no fault.
+                let _ = told.send(signal.clone());
+            }
+            let _ = news.send(committed);
+        }),
+    })
+    .map_err(|error| StoreError::Failed(format!("the writers cannot be started: {error}")))?;
+    let (readers, reading) = Readers::start(&target, options.readers, offset)
+        .map_err(|error| StoreError::Failed(format!("the readers cannot be started: {error}")))?;
+    threads.extend(reading);
+    if !options.read_only {
+        let herald = Herald {
+            target,
+            boot: Uuid::now_v7(),
+            offset,
+            signals: signals.clone(),
+            news: ear,
+        };
+        tokio::spawn(herald.run());
+    }
+    let doors = Postgres {
+        doors: Mutex::new(Some((writer, readers))),
+        threads: Mutex::new(threads),
+        signals,
+    };
+    Ok(Twin::new(doors, House::new(options, chance)))
+}
+
+/// Whether the database can be worked with; brings its schema up to date. Answers the offset in the order of events.
+async fn prepare(target: &Target, read_only: bool) -> Result<i64> {
+    let (client, connection) = target
+        .connect()
+        .await
+        .map_err(|fault| lane::told(target, &fault))?;
+    tokio::spawn(connection);
+    let rows = client
+        .query_typed(
+            "SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+                 pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'",
+            &[],
+        )
+        .await
+        .map_err(Fault::from)?;
+    let row = rows
+        .first()
+        .ok_or_else(|| StoreError::Failed("the database answers nothing".to_owned()))?;
+    let (number, version): (i32, String) = (row.get(0), row.get(1));
+    if number < OLDEST {
+        return Err(StoreError::Configuration(format!(
+            "the database at {} is PostgreSQL {version}; Ringback needs 14 or newer",
+            target.describe()
+        )));
+    }
+    if read_only {
+        migrations::current(&client).await?;
+        return offset(&client, false).await;
+    }
+    let (stand_by, read_only): (bool, bool) = (row.get(2), row.get(3));
+    if stand_by || read_only {
+        let why = if stand_by {
+            "a stand-by"
+        } else {
+            "set read-only"
+        };
+        return Err(StoreError::Configuration(format!(
+            "the database at {} takes no writes: it is {why} (name all hosts and target_session_attrs=read-write)",
+            target.describe()
+        )));
+    }
+    migrations::migrate(&client, Timestamp::now()).await?;
+    offset(&client, true).await
+}
+
+/// A restored backup counts its transactions from a lower number than its events were given by: then the offset is
+/// raised, so that the order goes on behind the last of them.
+async fn offset(client: &Client, raise: bool) -> Result<i64> {
+    let sql = if raise {
+        "UPDATE installation SET seq_offset = greatest(seq_offset,
+             coalesce((SELECT max(seq) FROM events) >> 20, 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+         WHERE one = 1 RETURNING seq_offset"
+    } else {
+        "SELECT seq_offset FROM installation WHERE one = 1"
+    };
+    let rows = client
+        .query_typed(
+            sql,
+            &[] as &[(&(dyn tokio_postgres::types::ToSql + Sync), Type)],
+        )
+        .await
+        .map_err(Fault::from)?;
+    let row = rows
+        .first()
+        .ok_or_else(|| StoreError::Failed("the installation's row is gone".to_owned()))?;
+    row.try_get(0)
+        .map_err(|error| StoreError::Failed(error.to_string()))
+}
+
+impl Postgres {
+    fn both(&self) -> Result<(Writer, Readers)> {
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.clone().ok_or(StoreError::Closed)
+    }
+}
+
+impl Doors for Postgres {
+    const ONE_WRITER: bool = false;
+
+    async fn write<T: Send + 'static>(
+        &self,
+        kind: Kind,
+        job: impl FnMut(&mut Write<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (writer, _) = self.both()?;
+        writer.write(kind, job).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Tables) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (_, readers) = self.both()?;
+        readers.read(work).await
+    }
+
+    fn signals(&self) -> broadcast::Receiver<Signal> {
+        self.signals.subscribe()
+    }
+
+    async fn close(&self) {
+        let doors = self
+            .doors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(doors);
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A thread that panicked has told so; there is nothing left to write for it.
+                let _ = thread.join();
+            }
+        })
+        .await;
+    }
+}

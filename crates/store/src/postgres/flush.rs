@@ -1,0 +1,807 @@
+//! Writes the working set: one statement a table, all of them on one journey.
+//!
+//! Tables come in a fixed order and rows in the order of their keys, so that two transactions never wait for each
+//! other in a circle. A row that is no longer what it was read as ends the transaction (`changed_meanwhile`).
+
+use super::session::{Ask, Value};
+use super::set::{Fresh, Set, Written};
+use crate::Result;
+use crate::effects::{self, StateColumns};
+use crate::rows::{customer_search, int, ms, unwritable};
+use ringback_callbacks::attempt::Attempt;
+use ringback_callbacks::callback::Callback;
+use ringback_callbacks::outcome::Verdict;
+use uuid::Uuid;
+
+/// One statement with its values.
+pub(super) struct Order<'a> {
+    sql: &'static str,
+    values: Vec<Box<dyn Value + 'a>>,
+}
+
+impl<'a> Order<'a> {
+    pub fn ask(&'a self) -> Ask<'a> {
+        let values = self.values.iter().map(|value| {
+            let value: &'a dyn Value = &**value;
+            value
+        });
+        Ask::With(self.sql, values.collect())
+    }
+}
+
+macro_rules! values {
+    ($($value:expr),+ $(,)?) => {
+        vec![$(Box::new($value) as Box<dyn Value + '_>),+]
+    };
+}
+
+/// Everything that waits to be written. `offset` is the installation's own, `now` the latest moment a job went by.
+pub(super) fn orders<'a>(
+    set: &'a Set,
+    written: &'a Written,
+    offset: i64,
+    now: i64,
+) -> Result<Vec<Order<'a>>> {
+    let mut orders = Vec::new();
+    customers(set, written, &mut orders);
+    contacts(set, written, &mut orders);
+    callbacks(set, written, &mut orders)?;
+    attempts(set, written, &mut orders)?;
+    places(set, written, &mut orders);
+    agents(set, written, &mut orders);
+    aside(set, &mut orders);
+    events(set, offset, &mut orders)?;
+    answers(set, written, now, &mut orders);
+    Ok(orders)
+}
+
+fn customers<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
+    let rows = written
+        .customers
+        .iter()
+        .filter_map(|key| set.customers.get(key))
+        .filter_map(|row| Some((row.customer.as_deref()?, row.stored)));
+    let (new, changed): (Vec<_>, Vec<_>) = rows.partition(|(_, stored)| *stored == 0);
+    for (rows, sql) in [(new, NEW_CUSTOMERS), (changed, CHANGED_CUSTOMERS)] {
+        if rows.is_empty() {
+            continue;
+        }
+        let each = || rows.iter().map(|(customer, _)| *customer);
+        let mut values = values![
+            each()
+                .map(|customer| customer.tenant.as_str())
+                .collect::<Vec<_>>(),
+            each()
+                .map(|customer| customer.id.as_str())
+                .collect::<Vec<_>>(),
+            each()
+                .map(|customer| customer.name.as_deref())
+                .collect::<Vec<_>>(),
+            each()
+                .map(|customer| customer.time_zone.as_deref())
+                .collect::<Vec<_>>(),
+            each()
+                .map(|customer| customer.do_not_call)
+                .collect::<Vec<_>>(),
+            each()
+                .map(|customer| ms(customer.created_at))
+                .collect::<Vec<_>>(),
+            each()
+                .map(|customer| int(customer.revision))
+                .collect::<Vec<_>>(),
+            each()
+                .map(|customer| customer.contacts.join("\n"))
+                .collect::<Vec<_>>(),
+            each().map(customer_search).collect::<Vec<_>>(),
+        ];
+        if sql == CHANGED_CUSTOMERS {
+            values.push(Box::new(
+                rows.iter()
+                    .map(|(_, stored)| int(*stored))
+                    .collect::<Vec<_>>(),
+            ));
+        }
+        orders.push(Order { sql, values });
+    }
+}
+
+const NEW_CUSTOMERS: &str = "
+    INSERT INTO customers (tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search)
+    SELECT tenant, id, name, time_zone, do_not_call, created_at, revision, string_to_array(contacts, E'\\n'), search
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[], $8::text[],
+        $9::text[]) AS u(tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search)";
+
+const CHANGED_CUSTOMERS: &str = "
+    WITH changed AS (
+        UPDATE customers c SET name = u.name, time_zone = u.time_zone, do_not_call = u.do_not_call,
+            revision = u.revision, contacts = string_to_array(u.contacts, E'\\n'), search = u.search
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[],
+            $8::text[], $9::text[], $10::bigint[])
+            AS u(tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search, stored)
+        WHERE c.tenant = u.tenant AND c.id = u.id AND c.revision = u.stored
+        RETURNING 1)
+    SELECT CASE WHEN (SELECT count(*) FROM changed) <> cardinality($2::text[]) THEN changed_meanwhile() END";
+
+fn contacts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
+    let (mut tenants, mut names, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut gone_tenants, mut gone) = (Vec::new(), Vec::new());
+    for key in &written.contacts {
+        match set.contacts.get(key) {
+            Some(Some(owner)) => {
+                tenants.push(key.0.as_str());
+                names.push(key.1.as_str());
+                owners.push(owner.as_str());
+            }
+            Some(None) => {
+                gone_tenants.push(key.0.as_str());
+                gone.push(key.1.as_str());
+            }
+            None => {}
+        }
+    }
+    if !gone.is_empty() {
+        orders.push(Order {
+            sql: "DELETE FROM customer_contacts c USING unnest($1::text[], $2::text[]) AS u(tenant, contact)
+                  WHERE c.tenant = u.tenant AND c.contact = u.contact",
+            values: values![gone_tenants, gone],
+        });
+    }
+    if !names.is_empty() {
+        // The contact is locked since its owner was asked for: nobody else writes it.
+        orders.push(Order {
+            sql: "INSERT INTO customer_contacts (tenant, contact, customer)
+                  SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+                  ON CONFLICT (tenant, contact) DO UPDATE SET customer = excluded.customer",
+            values: values![tenants, names, owners],
+        });
+    }
+}
+
+// ── callbacks ────────────────────────────────────────────────────────────────────────────────────
+
+fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) -> Result<()> {
+    let mut new = Vec::new();
+    let mut changed = Vec::new();
+    let mut common = Vec::new();
+    let mut gone = Vec::new();
+    let mut named = Vec::new();
+    for key in &written.callbacks {
+        let Some(row) = set.callbacks.get(key) else {
+            continue;
+        };
+        let Some(callback) = row.callback.as_deref() else {
+            continue;
+        };
+        match row.fresh {
+            Fresh::Same => continue,
+            Fresh::New => new.push((callback, row.writes)),
+            Fresh::Changed => {
+                changed.push((callback, row.writes));
+                if row.common {
+                    common.push(callback);
+                }
+            }
+        }
+        if let Some(old) = &row.old_contacts {
+            gone.extend(old.iter().map(|contact| (callback, contact.as_str())));
+        }
+        if row.contacts {
+            for step in &callback.contacts {
+                named.push((callback, step.contact.expose()));
+            }
+        }
+    }
+    if !new.is_empty() {
+        interactions(new.iter().map(|(callback, _)| *callback), orders);
+        orders.push(Order {
+            sql: NEW_CALLBACKS,
+            values: columns(&new)?,
+        });
+    }
+    if !common.is_empty() {
+        changed_interactions(&common, orders);
+    }
+    if !changed.is_empty() {
+        orders.push(Order {
+            sql: CHANGED_CALLBACKS,
+            values: columns(&changed)?,
+        });
+    }
+    for (rows, sql) in [
+        (
+            gone,
+            "DELETE FROM callback_contacts c
+             USING unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[]) AS u(tenant, contact, created_at, callback)
+             WHERE c.tenant = u.tenant AND c.contact = u.contact AND c.created_at = u.created_at
+                 AND c.callback = u.callback",
+        ),
+        (
+            named,
+            // A plan may name a contact twice.
+            "INSERT INTO callback_contacts (tenant, contact, created_at, callback)
+             SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[]) ON CONFLICT DO NOTHING",
+        ),
+    ] {
+        if !rows.is_empty() {
+            orders.push(Order {
+                sql,
+                values: values![
+                    rows.iter()
+                        .map(|(callback, _)| callback.interaction.tenant.as_str())
+                        .collect::<Vec<_>>(),
+                    rows.iter().map(|(_, contact)| *contact).collect::<Vec<_>>(),
+                    rows.iter()
+                        .map(|(callback, _)| ms(callback.interaction.created_at))
+                        .collect::<Vec<_>>(),
+                    rows.iter()
+                        .map(|(callback, _)| callback.interaction.id.0)
+                        .collect::<Vec<_>>(),
+                ],
+            });
+        }
+    }
+    Ok(())
+}
+
+fn interactions<'a>(rows: impl Iterator<Item = &'a Callback> + Clone, orders: &mut Vec<Order<'a>>) {
+    let each = || rows.clone().map(|callback| &callback.interaction);
+    orders.push(Order {
+        sql: "INSERT INTO interactions (tenant, id, entity_type, customer, parent, thread, external_id, owner,
+                  allow_children, created_at, queue, search)
+              SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::uuid[], $6::text[], $7::text[],
+                  $8::bigint[], $9::bool[], $10::bigint[], $11::text[], $12::text[])",
+        values: values![
+            each().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
+            each().map(|one| one.id.0).collect::<Vec<_>>(),
+            each().map(|one| one.entity_type.0).collect::<Vec<_>>(),
+            each().map(|one| one.customer.as_str()).collect::<Vec<_>>(),
+            each()
+                .map(|one| one.parent.map(|parent| parent.0))
+                .collect::<Vec<_>>(),
+            each().map(|one| one.thread.as_deref()).collect::<Vec<_>>(),
+            each()
+                .map(|one| one.external_id.as_deref())
+                .collect::<Vec<_>>(),
+            each().map(|one| one.owner).collect::<Vec<_>>(),
+            each().map(|one| one.allow_children).collect::<Vec<_>>(),
+            each().map(|one| ms(one.created_at)).collect::<Vec<_>>(),
+            rows.clone()
+                .map(|callback| callback.queue.as_str())
+                .collect::<Vec<_>>(),
+            each().map(effects::search_text).collect::<Vec<_>>(),
+        ],
+    });
+}
+
+fn changed_interactions<'a>(rows: &[&'a Callback], orders: &mut Vec<Order<'a>>) {
+    let each = || rows.iter().map(|callback| &callback.interaction);
+    orders.push(Order {
+        sql: "UPDATE interactions i SET thread = u.thread, external_id = u.external_id, owner = u.owner,
+                  allow_children = u.allow_children, queue = u.queue, search = u.search
+              FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bool[], $7::text[],
+                  $8::text[]) AS u(tenant, id, thread, external_id, owner, allow_children, queue, search)
+              WHERE i.tenant = u.tenant AND i.id = u.id",
+        values: values![
+            each().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
+            each().map(|one| one.id.0).collect::<Vec<_>>(),
+            each().map(|one| one.thread.as_deref()).collect::<Vec<_>>(),
+            each()
+                .map(|one| one.external_id.as_deref())
+                .collect::<Vec<_>>(),
+            each().map(|one| one.owner).collect::<Vec<_>>(),
+            each().map(|one| one.allow_children).collect::<Vec<_>>(),
+            rows.iter()
+                .map(|callback| callback.queue.as_str())
+                .collect::<Vec<_>>(),
+            each().map(effects::search_text).collect::<Vec<_>>(),
+        ],
+    });
+}
+
+/// The same columns for new rows and for changed ones.
+fn columns<'a>(rows: &[(&'a Callback, i64)]) -> Result<Vec<Box<dyn Value + 'a>>> {
+    let each = || rows.iter().map(|(callback, _)| *callback);
+    let states: Vec<StateColumns> = each()
+        .map(|callback| StateColumns::of(&callback.state))
+        .collect();
+    let claims = || each().map(|callback| callback.state.claim());
+    let docs = each()
+        .map(|callback| serde_json::to_string(callback).map_err(unwritable))
+        .collect::<Result<Vec<String>>>()?;
+    Ok(values![
+        each()
+            .map(|callback| callback.interaction.tenant.as_str())
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| callback.interaction.id.0)
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| callback.queue.as_str())
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| callback.state.name())
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| callback.state.wire().0)
+            .collect::<Vec<i32>>(),
+        each()
+            .map(|callback| callback.state.wire().1)
+            .collect::<Vec<i32>>(),
+        each()
+            .map(|callback| ms(callback.interaction.created_at))
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| ms(callback.window.start))
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| ms(callback.rank()))
+            .collect::<Vec<_>>(),
+        each().map(effects::by_mail).collect::<Vec<_>>(),
+        each()
+            .map(|callback| callback.wakes_at().map(ms))
+            .collect::<Vec<_>>(),
+        states
+            .iter()
+            .map(|state| state.since.map(ms))
+            .collect::<Vec<_>>(),
+        states
+            .iter()
+            .map(|state| state.transferred_to.map(|agent| agent.0))
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| callback.state.engages().map(|agent| agent.0))
+            .collect::<Vec<_>>(),
+        states.iter().map(|state| state.seat).collect::<Vec<_>>(),
+        claims()
+            .map(|claim| claim.map(|claim| claim.node.name.as_str()))
+            .collect::<Vec<_>>(),
+        claims()
+            .map(|claim| claim.map(|claim| claim.node.boot))
+            .collect::<Vec<Option<Uuid>>>(),
+        claims()
+            .map(|claim| claim.map(|claim| ms(claim.until)))
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| int(callback.fence))
+            .collect::<Vec<_>>(),
+        states
+            .iter()
+            .map(|state| state.attempt.map(|attempt| attempt.0))
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| callback.interaction.ended_at.map(ms))
+            .collect::<Vec<_>>(),
+        each()
+            .map(|callback| int(callback.revision))
+            .collect::<Vec<_>>(),
+        rows.iter().map(|(_, writes)| *writes).collect::<Vec<_>>(),
+        docs,
+    ])
+}
+
+const NEW_CALLBACKS: &str = "
+    INSERT INTO callbacks (tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail,
+        wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
+        revision, writes, doc)
+    SELECT tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail,
+        wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
+        revision, writes + 1, doc
+    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
+        $9::bigint[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[],
+        $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], $20::uuid[], $21::bigint[], $22::bigint[],
+        $23::bigint[], $24::text[])
+        AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
+            since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
+            revision, writes, doc)";
+
+const CHANGED_CALLBACKS: &str = "
+    WITH changed AS (
+        UPDATE callbacks c SET queue = u.queue, state = u.state, callback_status = u.callback_status,
+            status = u.status, start_time = u.start_time, rank = u.rank, by_mail = u.by_mail, wakes_at = u.wakes_at,
+            since = u.since, transferred_to = u.transferred_to, agent = u.agent, seat = u.seat,
+            claim_node = u.claim_node, claim_boot = u.claim_boot, claim_until = u.claim_until, fence = u.fence,
+            attempt = u.attempt, ended_at = u.ended_at, revision = u.revision, writes = c.writes + 1, doc = u.doc
+        FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
+            $9::bigint[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[],
+            $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], $20::uuid[], $21::bigint[], $22::bigint[],
+            $23::bigint[], $24::text[])
+            AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
+                since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
+                revision, writes, doc)
+        WHERE c.tenant = u.tenant AND c.id = u.id AND c.writes = u.writes
+        RETURNING 1)
+    SELECT CASE WHEN (SELECT count(*) FROM changed) <> cardinality($2::uuid[]) THEN changed_meanwhile() END";
+
+fn aside<'a>(set: &'a Set, orders: &mut Vec<Order<'a>>) {
+    if set.aside.is_empty() {
+        return;
+    }
+    orders.push(Order {
+        sql: "UPDATE callbacks c SET wakes_at = u.at, writes = c.writes + 1,
+                  claim_until = CASE WHEN c.claim_until IS NULL THEN NULL ELSE u.at END
+              FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS u(tenant, id, at)
+              WHERE c.tenant = u.tenant AND c.id = u.id AND c.ended_at IS NULL",
+        values: values![
+            set.aside
+                .iter()
+                .map(|(key, _)| key.0.as_str())
+                .collect::<Vec<_>>(),
+            set.aside.iter().map(|(key, _)| key.1.0).collect::<Vec<_>>(),
+            set.aside.iter().map(|(_, at)| *at).collect::<Vec<_>>(),
+        ],
+    });
+}
+
+// ── attempts, and the calls of the last day ──────────────────────────────────────────────────────
+
+fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) -> Result<()> {
+    let rows: Vec<_> = written
+        .attempts
+        .iter()
+        .filter_map(|key| set.attempts.get(key))
+        .filter_map(|row| Some((row.attempt.as_deref()?, row)))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let outcomes = |rows: &[&'a Attempt]| {
+        rows.iter()
+            .map(|attempt| {
+                let outcome = attempt.outcome.as_ref();
+                outcome
+                    .map(serde_json::to_string)
+                    .transpose()
+                    .map_err(unwritable)
+            })
+            .collect::<Result<Vec<Option<String>>>>()
+    };
+    let fresh = |fresh: Fresh| -> Vec<&'a Attempt> {
+        let of = rows.iter().filter(|(_, row)| row.fresh == fresh);
+        of.map(|(attempt, _)| *attempt).collect()
+    };
+    let new = fresh(Fresh::New);
+    if !new.is_empty() {
+        let by_mail = rows.iter().filter(|(_, row)| row.fresh == Fresh::New);
+        orders.push(Order {
+            sql: NEW_ATTEMPTS,
+            values: values![
+                new.iter()
+                    .map(|one| one.tenant.as_str())
+                    .collect::<Vec<_>>(),
+                new.iter().map(|one| one.id.0).collect::<Vec<_>>(),
+                new.iter().map(|one| one.callback.0).collect::<Vec<_>>(),
+                new.iter()
+                    .map(|one| i32::try_from(one.number).unwrap_or(i32::MAX))
+                    .collect::<Vec<_>>(),
+                new.iter()
+                    .map(|one| one.channel.as_str())
+                    .collect::<Vec<_>>(),
+                new.iter()
+                    .map(|one| one.route.as_deref())
+                    .collect::<Vec<_>>(),
+                new.iter()
+                    .map(|one| one.agent.map(|agent| agent.0))
+                    .collect::<Vec<_>>(),
+                new.iter().map(|one| one.dn.as_deref()).collect::<Vec<_>>(),
+                new.iter()
+                    .map(|one| one.contact.as_str())
+                    .collect::<Vec<_>>(),
+                by_mail.map(|(_, row)| row.by_mail).collect::<Vec<_>>(),
+                new.iter().map(|one| int(one.fence)).collect::<Vec<_>>(),
+                new.iter().map(|one| ms(one.began_at)).collect::<Vec<_>>(),
+                new.iter()
+                    .map(|one| one.answered_at.map(ms))
+                    .collect::<Vec<_>>(),
+                new.iter()
+                    .map(|one| one.ended_at.map(ms))
+                    .collect::<Vec<_>>(),
+                new.iter().map(|one| one.counted).collect::<Vec<_>>(),
+                new.iter().map(|one| verdict(one)).collect::<Vec<_>>(),
+                outcomes(&new)?,
+                new.iter()
+                    .map(|one| one.legs.to_string())
+                    .collect::<Vec<_>>(),
+            ],
+        });
+    }
+    let changed = fresh(Fresh::Changed);
+    if !changed.is_empty() {
+        orders.push(Order {
+            sql: CHANGED_ATTEMPTS,
+            values: values![
+                changed
+                    .iter()
+                    .map(|one| one.tenant.as_str())
+                    .collect::<Vec<_>>(),
+                changed.iter().map(|one| one.id.0).collect::<Vec<_>>(),
+                changed
+                    .iter()
+                    .map(|one| one.route.as_deref())
+                    .collect::<Vec<_>>(),
+                changed
+                    .iter()
+                    .map(|one| one.answered_at.map(ms))
+                    .collect::<Vec<_>>(),
+                changed
+                    .iter()
+                    .map(|one| one.ended_at.map(ms))
+                    .collect::<Vec<_>>(),
+                changed.iter().map(|one| one.counted).collect::<Vec<_>>(),
+                changed.iter().map(|one| verdict(one)).collect::<Vec<_>>(),
+                outcomes(&changed)?,
+            ],
+        });
+    }
+    let legs: Vec<&Attempt> = rows
+        .iter()
+        .filter(|(_, row)| row.legs && row.fresh != Fresh::New)
+        .map(|(attempt, _)| *attempt)
+        .collect();
+    if !legs.is_empty() {
+        orders.push(Order {
+            sql: "UPDATE attempts a SET legs = u.legs FROM unnest($1::text[], $2::uuid[], $3::text[]) AS u(tenant, id, legs)
+                  WHERE a.tenant = u.tenant AND a.id = u.id",
+            values: values![
+                legs.iter().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
+                legs.iter().map(|one| one.id.0).collect::<Vec<_>>(),
+                legs.iter().map(|one| one.legs.to_string()).collect::<Vec<_>>(),
+            ],
+        });
+    }
+    let calls: Vec<&Attempt> = rows
+        .iter()
+        .filter(|(_, row)| row.fresh != Fresh::Same && !row.by_mail)
+        .map(|(attempt, _)| *attempt)
+        .collect();
+    if !calls.is_empty() {
+        orders.push(Order {
+            sql: "INSERT INTO recent_calls (tenant, contact, attempt, callback, began_at, in_call, rang)
+                  SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bool[], $7::bool[])
+                  ON CONFLICT (tenant, contact, attempt) DO UPDATE SET in_call = excluded.in_call, rang = excluded.rang",
+            values: values![
+                calls.iter().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
+                calls.iter().map(|one| one.contact.as_str()).collect::<Vec<_>>(),
+                calls.iter().map(|one| one.id.0).collect::<Vec<_>>(),
+                calls.iter().map(|one| one.callback.0).collect::<Vec<_>>(),
+                calls.iter().map(|one| ms(one.began_at)).collect::<Vec<_>>(),
+                calls.iter().map(|one| one.ended_at.is_none()).collect::<Vec<_>>(),
+                calls.iter().map(|one| rang(one)).collect::<Vec<_>>(),
+            ],
+        });
+    }
+    Ok(())
+}
+
+fn verdict(attempt: &Attempt) -> Option<&'static str> {
+    attempt
+        .outcome
+        .as_ref()
+        .map(|outcome| outcome.verdict.name())
+}
+
+/// Whether it rang at the customer's, or may have: a try that a trunk or the agent's own phone failed at is no call,
+/// unless the customer picked up.
+pub(super) fn rang(attempt: &Attempt) -> bool {
+    let Some(outcome) = &attempt.outcome else {
+        return true;
+    };
+    attempt.answered_at.is_some()
+        || !matches!(outcome.verdict, Verdict::RouteFault | Verdict::AgentFault)
+}
+
+const NEW_ATTEMPTS: &str = "
+    INSERT INTO attempts (tenant, id, callback, number, channel, route, agent, dn, contact, by_mail, fence, began_at,
+        answered_at, ended_at, counted, verdict, outcome, legs)
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::bigint[],
+        $8::text[], $9::text[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bool[],
+        $16::text[], $17::text[], $18::text[])";
+
+const CHANGED_ATTEMPTS: &str = "
+    UPDATE attempts a SET route = u.route, answered_at = u.answered_at, ended_at = u.ended_at, counted = u.counted,
+        verdict = u.verdict, outcome = u.outcome
+    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::text[], $8::text[])
+        AS u(tenant, id, route, answered_at, ended_at, counted, verdict, outcome)
+    WHERE a.tenant = u.tenant AND a.id = u.id";
+
+// ── places, agents, events, answers ──────────────────────────────────────────────────────────────
+
+fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
+    let (mut taken, mut given) = (Vec::new(), Vec::new());
+    for key in &written.places {
+        match set.places.get(key) {
+            Some(Some(place)) => taken.push((key, place)),
+            Some(None) => given.push(key),
+            None => {}
+        }
+    }
+    if !given.is_empty() {
+        orders.push(Order {
+            sql:
+                "DELETE FROM slot_places p USING unnest($1::text[], $2::uuid[]) AS u(tenant, holder)
+                  WHERE p.tenant = u.tenant AND p.holder = u.holder",
+            values: values![
+                given.iter().map(|key| key.0.as_str()).collect::<Vec<_>>(),
+                given.iter().map(|key| key.1.0).collect::<Vec<_>>(),
+            ],
+        });
+    }
+    if !taken.is_empty() {
+        orders.push(Order {
+            sql: "INSERT INTO slot_places (tenant, holder, queue, starts_at, customer)
+                  SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::text[])
+                  ON CONFLICT (tenant, holder) DO UPDATE SET queue = excluded.queue, starts_at = excluded.starts_at,
+                      customer = excluded.customer",
+            values: values![
+                taken
+                    .iter()
+                    .map(|(key, _)| key.0.as_str())
+                    .collect::<Vec<_>>(),
+                taken.iter().map(|(key, _)| key.1.0).collect::<Vec<_>>(),
+                taken
+                    .iter()
+                    .map(|(_, place)| place.queue.as_str())
+                    .collect::<Vec<_>>(),
+                taken
+                    .iter()
+                    .map(|(_, place)| place.start)
+                    .collect::<Vec<_>>(),
+                taken
+                    .iter()
+                    .map(|(_, place)| place.customer.as_str())
+                    .collect::<Vec<_>>(),
+            ],
+        });
+    }
+    // More is counted under the queue's lock; less may be counted by anybody at any time.
+    let mut more: (Vec<&str>, Vec<&str>, Vec<i64>, Vec<i32>) = Default::default();
+    let mut less: (Vec<&str>, Vec<&str>, Vec<i64>, Vec<i32>) = Default::default();
+    for key in &written.slots {
+        let Some(book) = set.slots.get(key) else {
+            continue;
+        };
+        for (start, delta) in book.deltas.iter().filter(|(_, delta)| **delta != 0) {
+            let side = if *delta > 0 { &mut more } else { &mut less };
+            side.0.push(key.0.as_str());
+            side.1.push(key.1.as_str());
+            side.2.push(*start);
+            side.3.push(i32::try_from(*delta).unwrap_or(0));
+        }
+    }
+    if !less.0.is_empty() {
+        orders.push(Order {
+            sql: "UPDATE slot_counts s SET booked = s.booked + u.delta
+                  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS u(tenant, queue, starts_at, delta)
+                  WHERE s.tenant = u.tenant AND s.queue = u.queue AND s.starts_at = u.starts_at",
+            values: values![less.0, less.1, less.2, less.3],
+        });
+    }
+    if !more.0.is_empty() {
+        orders.push(Order {
+            sql: "INSERT INTO slot_counts (tenant, queue, starts_at, booked)
+                  SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[])
+                  ON CONFLICT (tenant, queue, starts_at) DO UPDATE SET booked = slot_counts.booked + excluded.booked",
+            values: values![more.0, more.1, more.2, more.3],
+        });
+    }
+}
+
+fn agents<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
+    let rows: Vec<_> = written
+        .agents
+        .iter()
+        .filter_map(|key| set.agents.get(key))
+        .filter_map(|row| Some((row.agent.as_deref()?, row)))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    orders.push(Order {
+        sql: "WITH changed AS (
+                  UPDATE agents a SET engaged = u.engaged, idle_since = coalesce(u.idle_since, a.idle_since),
+                      presence = CASE WHEN u.away AND a.presence = 'ready' THEN 'away' ELSE a.presence END
+                  FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bool[])
+                      AS u(tenant, id, had, engaged, idle_since, away)
+                  WHERE a.tenant = u.tenant AND a.id = u.id AND a.engaged IS NOT DISTINCT FROM u.had
+                  RETURNING 1)
+              SELECT CASE WHEN (SELECT count(*) FROM changed) <> cardinality($2::bigint[]) THEN changed_meanwhile() END",
+        values: values![
+            rows.iter().map(|(agent, _)| agent.tenant.as_str()).collect::<Vec<_>>(),
+            rows.iter().map(|(agent, _)| agent.id.0).collect::<Vec<_>>(),
+            rows.iter().map(|(_, row)| row.engaged.map(|id| id.0)).collect::<Vec<_>>(),
+            rows.iter().map(|(agent, _)| agent.engaged.map(|id| id.0)).collect::<Vec<_>>(),
+            rows.iter().map(|(_, row)| row.idle_since).collect::<Vec<_>>(),
+            rows.iter().map(|(_, row)| row.away).collect::<Vec<_>>(),
+        ],
+    });
+}
+
+fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<()> {
+    if set.events.is_empty() {
+        return Ok(());
+    }
+    let details = set
+        .events
+        .iter()
+        .map(|row| serde_json::to_string(&row.event.detail).map_err(unwritable))
+        .collect::<Result<Vec<String>>>()?;
+    let each = || set.events.iter();
+    let personal = || each().map(|row| row.event.personal.as_ref());
+    orders.push(Order {
+        sql: NEW_EVENTS,
+        values: values![
+            offset,
+            set.numbered,
+            each().map(|row| row.tenant.as_str()).collect::<Vec<_>>(),
+            each().map(|row| row.of.0).collect::<Vec<_>>(),
+            each()
+                .map(|row| i32::try_from(row.event.number).unwrap_or(i32::MAX))
+                .collect::<Vec<_>>(),
+            each().map(|row| ms(row.event.at)).collect::<Vec<_>>(),
+            each().map(|row| row.event.kind.name()).collect::<Vec<_>>(),
+            each()
+                .map(|row| row.event.actor.as_str())
+                .collect::<Vec<_>>(),
+            details,
+            personal()
+                .map(|part| part.map(|part| part.value.to_string()))
+                .collect::<Vec<_>>(),
+            personal()
+                .map(|part| part.map(|part| part.salt.as_str()))
+                .collect::<Vec<_>>(),
+            personal()
+                .map(|part| part.map(|part| part.hash.as_str()))
+                .collect::<Vec<_>>(),
+            each()
+                .map(|row| row.event.hash.as_str())
+                .collect::<Vec<_>>(),
+        ],
+    });
+    Ok(())
+}
+
+/// 2^20 events a transaction: groups have a few thousand at most.
+const NEW_EVENTS: &str = "
+    INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash)
+    SELECT tenant, base.seq + place, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash
+    FROM (SELECT ((pg_current_xact_id()::text::bigint + $1) << 20) + $2 AS seq) AS base,
+        unnest($3::text[], $4::uuid[], $5::int[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[],
+            $11::text[], $12::text[], $13::text[]) WITH ORDINALITY
+            AS u(tenant, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash, place)";
+
+fn answers<'a>(set: &'a Set, written: &'a Written, now: i64, orders: &mut Vec<Order<'a>>) {
+    let rows: Vec<_> = written
+        .answers
+        .iter()
+        .filter_map(|key| Some((key, set.answers.get(key)?.keep.as_ref()?)))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    orders.push(Order {
+        sql: "WITH kept AS (
+                  INSERT INTO idempotency (tenant, application, key, fingerprint, answer, expires_at)
+                  SELECT * FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bigint[])
+                  ON CONFLICT (tenant, application, key) DO UPDATE SET fingerprint = excluded.fingerprint,
+                      answer = excluded.answer, expires_at = excluded.expires_at
+                  WHERE idempotency.expires_at <= $1
+                  RETURNING 1)
+              SELECT CASE WHEN (SELECT count(*) FROM kept) <> cardinality($4::text[]) THEN changed_meanwhile() END",
+        values: values![
+            now,
+            rows.iter()
+                .map(|(key, _)| key.0.as_str())
+                .collect::<Vec<_>>(),
+            rows.iter().map(|(key, _)| key.1).collect::<Vec<_>>(),
+            rows.iter()
+                .map(|(key, _)| key.2.as_str())
+                .collect::<Vec<_>>(),
+            rows.iter()
+                .map(|(_, kept)| kept.fingerprint.to_vec())
+                .collect::<Vec<Vec<u8>>>(),
+            rows.iter().map(|(_, kept)| &*kept.answer).collect::<Vec<_>>(),
+            rows.iter()
+                .map(|(_, kept)| kept.expires_at)
+                .collect::<Vec<_>>(),
+        ],
+    });
+}

@@ -1,0 +1,92 @@
+//! A thread with a runtime and a connection of its own, which is made anew when it was lost.
+
+use super::faults::Fault;
+use super::session::Session;
+use super::target::Target;
+use ringback_callbacks::ids::{QueueId, TenantId};
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+
+/// After a failed connect nobody is kept waiting for another try before this has passed.
+const REST: Duration = Duration::from_millis(300);
+
+pub(super) struct Lane {
+    pub runtime: Rc<Runtime>,
+    target: Arc<Target>,
+    session: Option<Session>,
+    failed: Option<(Instant, Fault)>,
+    /// Queues with slots that this connection has seen.
+    pub slotted: RefCell<HashSet<(TenantId, QueueId)>>,
+}
+
+impl Lane {
+    pub fn new(target: Arc<Target>) -> std::io::Result<Lane> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Lane {
+            runtime: Rc::new(runtime),
+            target,
+            session: None,
+            failed: None,
+            slotted: RefCell::default(),
+        })
+    }
+
+    /// The connection, made anew if it was lost.
+    pub fn ready(&mut self) -> Result<(), Fault> {
+        if self.session.as_ref().is_some_and(Session::is_lost) {
+            self.session = None;
+        }
+        if self.session.is_some() {
+            return Ok(());
+        }
+        if let Some((at, fault)) = &self.failed
+            && at.elapsed() < REST
+        {
+            return Err(fault.clone());
+        }
+        match Session::connect(&self.runtime, &self.target) {
+            Ok(session) => {
+                self.session = Some(session);
+                self.failed = None;
+                Ok(())
+            }
+            Err(fault) => {
+                let fault = told(&self.target, &fault);
+                self.failed = Some((Instant::now(), fault.clone()));
+                Err(fault)
+            }
+        }
+    }
+
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    pub fn begin(&self) -> &'static str {
+        self.target.begin()
+    }
+
+    /// The connection is not to be used again.
+    pub fn drop_session(&mut self) {
+        self.session = None;
+    }
+}
+
+/// A failed connect, with where it went.
+pub(super) fn told(target: &Target, fault: &Fault) -> Fault {
+    match fault {
+        Fault::Lost(why) => Fault::Lost(format!(
+            "the database at {} cannot be reached: {why}",
+            target.describe()
+        )),
+        Fault::Refused(why) => Fault::Refused(format!(
+            "the database at {} refuses: {why}",
+            target.describe()
+        )),
+        Fault::Raced(_) | Fault::Full | Fault::ReadOnly => fault.clone(),
+    }
+}

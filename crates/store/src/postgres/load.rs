@@ -1,0 +1,780 @@
+//! Fetches rows into the working set: by the key, for many keys in one statement, and for many tables on one journey.
+
+use super::session::{Ask, Value};
+use super::set::{
+    AgentRow, AnswerSeen, AttemptRow, Call, CallbackKey, CallbackRow, ContactKey, CustomerRow,
+    Fresh,
+};
+use super::tables::PgTables;
+use crate::facts::{NUMBER_CALLS_READ, NUMBER_DAY};
+use crate::rows::{
+    callback_of, count, customer_id, damaged, int, ms, queue_id, tenant_of, time, unreadable,
+    unsigned,
+};
+use crate::tables::{AnswerRow, InteractionRow, Needs, QueueRow};
+use crate::{Result, effects};
+use jiff::Timestamp;
+use ringback_callbacks::agent::{Agent, Presence};
+use ringback_callbacks::attempt::Attempt;
+use ringback_callbacks::callback::Callback;
+use ringback_callbacks::contact::Contact;
+use ringback_callbacks::customer::Customer;
+use ringback_callbacks::ids::{AgentId, AttemptId, CustomerId, InteractionId, TenantId};
+use ringback_callbacks::state::State;
+use ringback_callbacks::wire_time;
+use std::rc::Rc;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// Open callbacks of one contact looked at.
+const OPEN_READ: i64 = 64;
+
+/// Keys to be fetched, table by table; what the set has already is left out.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    callbacks: Vec<CallbackKey>,
+    of_attempts: Vec<(TenantId, AttemptId)>,
+    queues: Vec<(TenantId, ringback_callbacks::ids::QueueId)>,
+    customers: Vec<(TenantId, CustomerId)>,
+    contacts: Vec<ContactKey>,
+    calls: Vec<ContactKey>,
+    open: Vec<ContactKey>,
+    agents: Vec<(TenantId, AgentId)>,
+    interactions: Vec<CallbackKey>,
+    answers: Vec<(TenantId, i64, String)>,
+}
+
+macro_rules! want {
+    ($($name:ident: $key:ty => $list:ident in $shelf:ident),+ $(,)?) => {
+        $(pub(super) fn $name(&mut self, tables: &PgTables<'_>, key: $key) {
+            if !tables.set.borrow().$shelf.has(&key) && !self.$list.contains(&key) {
+                self.$list.push(key);
+            }
+        })+
+    };
+}
+
+impl Wanted {
+    want! {
+        callback: CallbackKey => callbacks in callbacks,
+        queue: (TenantId, ringback_callbacks::ids::QueueId) => queues in queues,
+        customer: (TenantId, CustomerId) => customers in customers,
+        contact: ContactKey => contacts in contacts,
+        calls: ContactKey => calls in calls,
+        open: ContactKey => open in open,
+        agent: (TenantId, AgentId) => agents in agents,
+        interaction: CallbackKey => interactions in interactions,
+        attempt: (TenantId, AttemptId) => of_attempts in attempts,
+        answer: (TenantId, i64, String) => answers in answers,
+    }
+
+    /// What a decision about a callback looks at.
+    fn about(&mut self, tables: &PgTables<'_>, callback: &Callback) {
+        let tenant = callback.interaction.tenant.clone();
+        self.queue(tables, (tenant.clone(), callback.queue.clone()));
+        self.customer(
+            tables,
+            (tenant.clone(), callback.interaction.customer.clone()),
+        );
+        let contact = (tenant.clone(), callback.contact().expose().to_owned());
+        self.contact(tables, contact.clone());
+        if !effects::by_mail(callback) {
+            self.calls(tables, contact);
+        }
+        if let Some(agent) = callback.state.engages() {
+            self.agent(tables, (tenant.clone(), agent));
+        }
+        if let Some(attempt) = effects::live_attempt(&callback.state) {
+            self.attempt(tables, (tenant, attempt));
+        }
+    }
+}
+
+impl PgTables<'_> {
+    /// Begins the transaction, locks what the jobs' contacts need, and fetches what the jobs are about.
+    pub(super) fn begin_with(&self, needs: &[&Needs]) -> Result<()> {
+        let now = needs.iter().filter_map(|needs| needs.now).max();
+        if let Some(now) = now {
+            self.now.set(self.now.get().max(ms(now)));
+        }
+        let mut wanted = Wanted::default();
+        let mut locks = Vec::new();
+        for needs in needs {
+            for key in &needs.queues {
+                wanted.queue(self, key.clone());
+                if self.slotted.borrow().contains(key) {
+                    locks.push(super::locks::slots(&key.0, &key.1));
+                }
+            }
+            for key in &needs.contacts {
+                locks.push(super::locks::contact(&key.0, &key.1));
+                wanted.contact(self, key.clone());
+                wanted.open(self, key.clone());
+                if !key.1.contains('@') {
+                    wanted.calls(self, key.clone());
+                }
+            }
+            for key in &needs.customers {
+                wanted.customer(self, key.clone());
+            }
+            for key in &needs.callbacks {
+                wanted.callback(self, key.clone());
+            }
+            for key in &needs.attempts {
+                wanted.attempt(self, key.clone());
+            }
+            for key in &needs.interactions {
+                wanted.interaction(self, key.clone());
+            }
+            for key in &needs.answers {
+                wanted.answer(self, key.clone());
+            }
+        }
+        self.fetch(wanted, true, locks)?;
+        let about: Vec<CallbackKey> = needs
+            .iter()
+            .flat_map(|needs| needs.callbacks.iter().cloned())
+            .chain(self.callbacks_of(needs))
+            .collect();
+        self.fetch_about(&about)
+    }
+
+    fn callbacks_of(&self, needs: &[&Needs]) -> Vec<CallbackKey> {
+        let set = self.set.borrow();
+        let attempts = needs.iter().flat_map(|needs| needs.attempts.iter());
+        attempts
+            .filter_map(|key| {
+                let attempt = set.attempts.get(key)?.attempt.as_ref()?;
+                Some((key.0.clone(), attempt.callback))
+            })
+            .collect()
+    }
+
+    /// What decisions about these callbacks look at; the callbacks themselves are in the set.
+    pub(super) fn fetch_about(&self, keys: &[CallbackKey]) -> Result<()> {
+        let mut wanted = Wanted::default();
+        let mut locks = Vec::new();
+        for key in keys {
+            let row = self.set.borrow().callbacks.get(key).cloned();
+            let Some(callback) = row.and_then(|row| row.callback) else {
+                continue;
+            };
+            wanted.about(self, &callback);
+            // Its call is about to begin: what is counted of its number stays as it is until this is written.
+            if self.writing && matches!(callback.state, State::Assigned { .. }) {
+                locks.push(super::locks::contact(&key.0, callback.contact().expose()));
+            }
+        }
+        self.fetch(wanted, false, locks)
+    }
+
+    /// One journey for all of it.
+    pub(super) fn fetch(&self, wanted: Wanted, begin: bool, locks: Vec<i64>) -> Result<()> {
+        let Wanted {
+            callbacks,
+            of_attempts,
+            queues,
+            customers,
+            contacts,
+            calls,
+            open,
+            agents,
+            interactions,
+            answers,
+        } = wanted;
+        let locks = self.not_yet_held(locks);
+        let from = self
+            .now
+            .get()
+            .saturating_sub(i64::try_from(NUMBER_DAY.as_millis()).unwrap_or(i64::MAX));
+        let now = self.now.get();
+        let (limit, open_read) = (int(NUMBER_CALLS_READ as u64), OPEN_READ);
+        let pairs = |keys: &[CallbackKey]| -> (Vec<String>, Vec<Uuid>) {
+            (
+                keys.iter().map(|key| key.0.to_string()).collect(),
+                keys.iter().map(|key| key.1.0).collect(),
+            )
+        };
+        let named = |keys: &[ContactKey]| -> (Vec<String>, Vec<String>) {
+            keys.iter()
+                .map(|key| (key.0.to_string(), key.1.clone()))
+                .unzip()
+        };
+        let of_callbacks = pairs(&callbacks);
+        let attempt_keys: (Vec<String>, Vec<Uuid>) = of_attempts
+            .iter()
+            .map(|key| (key.0.to_string(), key.1.0))
+            .unzip();
+        let queue_keys: (Vec<String>, Vec<String>) = queues
+            .iter()
+            .map(|key| (key.0.to_string(), key.1.to_string()))
+            .unzip();
+        let customer_keys: (Vec<String>, Vec<String>) = customers
+            .iter()
+            .map(|key| (key.0.to_string(), key.1.to_string()))
+            .unzip();
+        let (contact_keys, call_keys, open_keys) = (named(&contacts), named(&calls), named(&open));
+        let agent_keys: (Vec<String>, Vec<i64>) = agents
+            .iter()
+            .map(|key| (key.0.to_string(), key.1.0))
+            .unzip();
+        let interaction_keys = pairs(&interactions);
+        let (mut answer_tenants, mut applications, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for (tenant, application, key) in &answers {
+            answer_tenants.push(tenant.to_string());
+            applications.push(*application);
+            keys.push(key.clone());
+        }
+
+        let mut asks: Vec<Ask<'_>> = Vec::new();
+        let mut reads: Vec<Reading> = Vec::new();
+        if begin {
+            asks.push(Ask::Plain(self.begin));
+            reads.push(Reading::Nothing);
+        }
+        if !locks.is_empty() {
+            asks.push(Ask::With(LOCK, vec![&locks]));
+            reads.push(Reading::Nothing);
+        }
+        let groups: [(bool, &'static str, Vec<&dyn Value>, Reading); 11] = [
+            (
+                !callbacks.is_empty(),
+                CALLBACKS,
+                vec![&of_callbacks.0, &of_callbacks.1],
+                Reading::Callbacks,
+            ),
+            (
+                !of_attempts.is_empty(),
+                ATTEMPTS,
+                vec![&attempt_keys.0, &attempt_keys.1],
+                Reading::Attempts,
+            ),
+            (
+                !of_attempts.is_empty(),
+                OF_ATTEMPTS,
+                vec![&attempt_keys.0, &attempt_keys.1],
+                Reading::Callbacks,
+            ),
+            (
+                !queues.is_empty(),
+                QUEUES,
+                vec![&queue_keys.0, &queue_keys.1],
+                Reading::Queues,
+            ),
+            (
+                !customers.is_empty(),
+                CUSTOMERS,
+                vec![&customer_keys.0, &customer_keys.1],
+                Reading::Customers,
+            ),
+            (
+                !contacts.is_empty(),
+                CONTACTS,
+                vec![&contact_keys.0, &contact_keys.1],
+                Reading::Contacts,
+            ),
+            (
+                !calls.is_empty(),
+                CALLS,
+                vec![&call_keys.0, &call_keys.1, &from, &limit],
+                Reading::Calls,
+            ),
+            (
+                !open.is_empty(),
+                OPEN,
+                vec![&open_keys.0, &open_keys.1, &open_read],
+                Reading::Open,
+            ),
+            (
+                !agents.is_empty(),
+                AGENTS,
+                vec![&agent_keys.0, &agent_keys.1],
+                Reading::Agents,
+            ),
+            (
+                !interactions.is_empty(),
+                INTERACTIONS,
+                vec![&interaction_keys.0, &interaction_keys.1],
+                Reading::Interactions,
+            ),
+            (
+                !answers.is_empty(),
+                ANSWERS,
+                vec![&answer_tenants, &applications, &keys, &now],
+                Reading::Answers,
+            ),
+        ];
+        for (present, sql, values, reading) in groups {
+            if present {
+                asks.push(Ask::With(sql, values));
+                reads.push(reading);
+            }
+        }
+        if asks.is_empty() {
+            return Ok(());
+        }
+        let found = self.fly(&asks)?;
+        self.held.borrow_mut().extend(locks.iter().copied());
+        for (rows, reading) in found.iter().zip(&reads) {
+            for row in rows {
+                self.take(row, reading)?;
+            }
+        }
+        // What was not found is known not to be there.
+        let mut set = self.set.borrow_mut();
+        for key in callbacks {
+            set.callbacks.load(key, no_callback());
+        }
+        for key in of_attempts {
+            set.attempts.load(
+                key,
+                AttemptRow {
+                    attempt: None,
+                    fresh: Fresh::Same,
+                    by_mail: false,
+                    legs: false,
+                },
+            );
+        }
+        for key in queues {
+            set.queues.load(key, None);
+        }
+        for key in customers {
+            set.customers.load(
+                key,
+                CustomerRow {
+                    customer: None,
+                    stored: 0,
+                },
+            );
+        }
+        for key in contacts {
+            set.contacts.load(key, None);
+        }
+        for key in calls {
+            set.calls.load(key, Rc::default());
+        }
+        for key in open {
+            set.open.load(key, Rc::default());
+        }
+        for key in agents {
+            set.agents.load(
+                key,
+                AgentRow {
+                    agent: None,
+                    engaged: None,
+                    idle_since: None,
+                    away: false,
+                },
+            );
+        }
+        for key in interactions {
+            set.interactions.load(key, None);
+        }
+        for key in answers {
+            set.answers.load(
+                key,
+                AnswerSeen {
+                    row: None,
+                    keep: None,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn take(&self, row: &Row, reading: &Reading) -> Result<()> {
+        match reading {
+            Reading::Nothing => Ok(()),
+            Reading::Callbacks => self.take_callback(row, false).map(drop),
+            Reading::Attempts => {
+                let (attempt, by_mail) = attempt_of(row)?;
+                let key = (attempt.tenant.clone(), attempt.id);
+                self.set.borrow_mut().attempts.load(
+                    key,
+                    AttemptRow {
+                        attempt: Some(Rc::new(attempt)),
+                        fresh: Fresh::Same,
+                        by_mail,
+                        legs: false,
+                    },
+                );
+                Ok(())
+            }
+            Reading::Queues => {
+                let tenant = tenant_of(row.try_get::<_, &str>(0).map_err(broken)?, "queues")?;
+                let id = queue_id(get::<&str>(row, 1)?)?;
+                let queue = QueueRow {
+                    doc: get(row, 2)?,
+                    dialling_paused: get(row, 3)?,
+                    removed: get(row, 4)?,
+                    revision: unsigned(get(row, 5)?, "queues", "revision")?,
+                    created_at: time(get(row, 6)?, "queues", "created_at")?,
+                };
+                self.set
+                    .borrow_mut()
+                    .queues
+                    .load((tenant, id), Some(Rc::new(queue)));
+                Ok(())
+            }
+            Reading::Customers => self.take_customer(row, 0),
+            Reading::Contacts => {
+                let tenant = tenant_of(get::<&str>(row, 0)?, "customer_contacts")?;
+                let contact: String = get(row, 1)?;
+                let owner = customer_id(get::<&str>(row, 2)?, "customer_contacts")?;
+                self.set
+                    .borrow_mut()
+                    .contacts
+                    .load((tenant, contact), Some(owner));
+                match get::<Option<&str>>(row, 4)? {
+                    Some(_) => self.take_customer(row, 3),
+                    None => Ok(()),
+                }
+            }
+            Reading::Calls => {
+                let tenant = tenant_of(get::<&str>(row, 0)?, "recent_calls")?;
+                let key = (tenant, get::<String>(row, 1)?);
+                let call = Call {
+                    attempt: AttemptId(get(row, 2)?),
+                    callback: InteractionId(get(row, 3)?),
+                    began_at: get(row, 4)?,
+                    in_call: get(row, 5)?,
+                    rang: get(row, 6)?,
+                };
+                let mut set = self.set.borrow_mut();
+                let mut calls = set
+                    .calls
+                    .get(&key)
+                    .map(|calls| (**calls).clone())
+                    .unwrap_or_default();
+                calls.push(call);
+                set.calls.reload(key, Rc::new(calls));
+                Ok(())
+            }
+            Reading::Open => {
+                let tenant = tenant_of(get::<&str>(row, 0)?, "callback_contacts")?;
+                let key = (tenant.clone(), get::<String>(row, 1)?);
+                let id = self.take_callback(row, false)?;
+                let mut set = self.set.borrow_mut();
+                let mut open = set
+                    .open
+                    .get(&key)
+                    .map(|open| (**open).clone())
+                    .unwrap_or_default();
+                open.push(id.1);
+                set.open.reload(key, Rc::new(open));
+                Ok(())
+            }
+            Reading::Agents => self.take_agent(row),
+            Reading::Interactions => {
+                let tenant = tenant_of(get::<&str>(row, 0)?, "interactions")?;
+                let known = InteractionRow {
+                    allow_children: get(row, 2)?,
+                    thread: get(row, 3)?,
+                };
+                let id = InteractionId(get(row, 1)?);
+                self.set
+                    .borrow_mut()
+                    .interactions
+                    .load((tenant, id), Some(known));
+                Ok(())
+            }
+            Reading::Answers => {
+                let tenant = tenant_of(get::<&str>(row, 0)?, "idempotency")?;
+                let key = (tenant, get::<i64>(row, 1)?, get::<String>(row, 2)?);
+                let answer = AnswerRow {
+                    fingerprint: get(row, 3)?,
+                    answer: get(row, 4)?,
+                };
+                self.set.borrow_mut().answers.load(
+                    key,
+                    AnswerSeen {
+                        row: Some(Rc::new(answer)),
+                        keep: None,
+                    },
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// A row that has `tenant`, `id`, `doc`, `writes` in columns of these names. `locked`: it is newer than what the
+    /// set may have.
+    pub(super) fn take_callback(&self, row: &Row, locked: bool) -> Result<CallbackKey> {
+        let tenant = tenant_of(named::<&str>(row, "tenant")?, "callbacks")?;
+        let id = InteractionId(named(row, "id")?);
+        let key = (tenant, id);
+        if !locked && self.set.borrow().callbacks.has(&key) {
+            return Ok(key);
+        }
+        let callback = callback_of(named::<&str>(row, "doc")?);
+        let mut set = self.set.borrow_mut();
+        match callback {
+            Ok(callback) => {
+                let row = CallbackRow {
+                    callback: Some(Rc::new(callback)),
+                    writes: named(row, "writes")?,
+                    fresh: Fresh::Same,
+                    common: false,
+                    contacts: false,
+                    old_contacts: None,
+                };
+                set.damaged.remove(&key);
+                set.callbacks.reload(key.clone(), row);
+            }
+            // Whoever asks for this one is told; the others of the journey are not kept from theirs.
+            Err(error) => {
+                set.damaged.insert(key.clone(), error.to_string());
+                set.callbacks.reload(key.clone(), no_callback());
+            }
+        }
+        Ok(key)
+    }
+
+    /// The columns of `CUSTOMER`, from the one at `at`.
+    fn take_customer(&self, row: &Row, at: usize) -> Result<()> {
+        let customer = customer_of(row, at)?;
+        let key = (customer.tenant.clone(), customer.id.clone());
+        let stored = customer.revision;
+        self.set.borrow_mut().customers.load(
+            key,
+            CustomerRow {
+                customer: Some(Rc::new(customer)),
+                stored,
+            },
+        );
+        Ok(())
+    }
+
+    pub(super) fn take_agent(&self, row: &Row) -> Result<()> {
+        let agent = agent_of(row)?;
+        let key = (agent.tenant.clone(), agent.id);
+        let engaged = agent.engaged;
+        self.set.borrow_mut().agents.load(
+            key,
+            AgentRow {
+                agent: Some(Rc::new(agent)),
+                engaged,
+                idle_since: None,
+                away: false,
+            },
+        );
+        Ok(())
+    }
+}
+
+enum Reading {
+    Nothing,
+    Callbacks,
+    Attempts,
+    Queues,
+    Customers,
+    Contacts,
+    Calls,
+    Open,
+    Agents,
+    Interactions,
+    Answers,
+}
+
+pub(super) fn no_callback() -> CallbackRow {
+    CallbackRow {
+        callback: None,
+        writes: 0,
+        fresh: Fresh::Same,
+        common: false,
+        contacts: false,
+        old_contacts: None,
+    }
+}
+
+/// A column, by its place.
+pub(super) fn get<'r, T: tokio_postgres::types::FromSql<'r>>(
+    row: &'r Row,
+    column: usize,
+) -> Result<T> {
+    row.try_get(column).map_err(broken)
+}
+
+/// A column, by its name.
+pub(super) fn named<'r, T: tokio_postgres::types::FromSql<'r>>(
+    row: &'r Row,
+    column: &str,
+) -> Result<T> {
+    row.try_get(column).map_err(broken)
+}
+
+fn broken(error: tokio_postgres::Error) -> crate::StoreError {
+    crate::StoreError::Failed(format!("a row has not the expected columns: {error}"))
+}
+
+pub(super) const CUSTOMER: &str =
+    "tenant, id, name, time_zone, do_not_call, created_at, revision, contacts";
+
+pub(super) fn customer_of(row: &Row, at: usize) -> Result<Customer> {
+    Ok(Customer {
+        tenant: tenant_of(get::<&str>(row, at)?, "customers")?,
+        id: customer_id(get::<&str>(row, at + 1)?, "customers")?,
+        name: get(row, at + 2)?,
+        time_zone: get(row, at + 3)?,
+        do_not_call: get(row, at + 4)?,
+        created_at: time(get(row, at + 5)?, "customers", "created_at")?,
+        revision: unsigned(get(row, at + 6)?, "customers", "revision")?,
+        contacts: get(row, at + 7)?,
+    })
+}
+
+pub(super) const AGENT: &str =
+    "tenant, id, name, dn, route, presence, auto_accept, engaged, idle_since, revision, queues";
+
+pub(super) fn agent_of(row: &Row) -> Result<Agent> {
+    let queues: Vec<String> = named(row, "queues")?;
+    Ok(Agent {
+        tenant: tenant_of(named::<&str>(row, "tenant")?, "agents")?,
+        id: AgentId(named(row, "id")?),
+        name: named(row, "name")?,
+        dn: named(row, "dn")?,
+        route: named(row, "route")?,
+        queues: queues
+            .iter()
+            .map(|name| queue_id(name))
+            .collect::<Result<_>>()?,
+        presence: Presence::parse(named(row, "presence")?)
+            .ok_or_else(|| damaged("agents", "presence", "no such presence"))?,
+        auto_accept: named(row, "auto_accept")?,
+        engaged: named::<Option<Uuid>>(row, "engaged")?.map(InteractionId),
+        idle_since: time(named(row, "idle_since")?, "agents", "idle_since")?,
+        revision: unsigned(named(row, "revision")?, "agents", "revision")?,
+    })
+}
+
+pub(super) const ATTEMPT: &str =
+    "a.tenant, a.id, a.callback, a.number, a.channel, a.route, a.agent, a.dn, a.contact,
+    a.by_mail, a.fence, a.began_at, a.answered_at, a.ended_at, a.counted, a.outcome, a.legs";
+
+pub(super) fn attempt_of(row: &Row) -> Result<(Attempt, bool)> {
+    let at = |column: &'static str| -> Result<Option<Timestamp>> {
+        named::<Option<i64>>(row, column)?
+            .map(|at| time(at, "attempts", column))
+            .transpose()
+    };
+    let outcome: Option<&str> = named(row, "outcome")?;
+    let attempt = Attempt {
+        tenant: tenant_of(named::<&str>(row, "tenant")?, "attempts")?,
+        id: AttemptId(named(row, "id")?),
+        callback: InteractionId(named(row, "callback")?),
+        number: u32::try_from(count(i64::from(named::<i32>(row, "number")?))).unwrap_or(u32::MAX),
+        channel: named(row, "channel")?,
+        route: named(row, "route")?,
+        agent: named::<Option<i64>>(row, "agent")?.map(AgentId),
+        dn: named(row, "dn")?,
+        contact: named(row, "contact")?,
+        fence: unsigned(named(row, "fence")?, "attempts", "fence")?,
+        began_at: time(named(row, "began_at")?, "attempts", "began_at")?,
+        answered_at: at("answered_at")?,
+        ended_at: at("ended_at")?,
+        counted: named(row, "counted")?,
+        outcome: outcome
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| unreadable("attempts", "outcome", &error))?,
+        legs: serde_json::from_str(named(row, "legs")?)
+            .map_err(|error| unreadable("attempts", "legs", &error))?,
+    };
+    Ok((attempt, named(row, "by_mail")?))
+}
+
+/// Calls of a number since `from`, and the one that another callback has going on.
+pub(super) fn facts_of(
+    calls: &[Call],
+    of: InteractionId,
+    from: i64,
+) -> ringback_callbacks::guard::NumberFacts {
+    let mut placed: Vec<i64> = calls
+        .iter()
+        .filter(|call| call.rang && call.began_at > from)
+        .map(|call| call.began_at)
+        .collect();
+    placed.sort_unstable();
+    let skip = placed.len().saturating_sub(NUMBER_CALLS_READ);
+    ringback_callbacks::guard::NumberFacts {
+        placed_last_day: placed[skip..]
+            .iter()
+            .filter_map(|at| wire_time::from_ms(*at))
+            .collect(),
+        in_call_with: calls
+            .iter()
+            .find(|call| call.in_call && call.callback != of)
+            .map(|call| call.callback),
+    }
+}
+
+/// Whether there is a call to be counted behind this contact.
+pub(super) fn is_called(contact: &Contact) -> bool {
+    match contact {
+        Contact::Phone(_) | Contact::Voip(_) => true,
+        Contact::Email(_) => false,
+    }
+}
+
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(u.k) FROM unnest($1::bigint[]) AS u(k)";
+
+const CALLBACKS: &str = "
+    SELECT c.tenant, c.id, c.doc, c.writes FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id)
+    JOIN callbacks c ON c.tenant = u.tenant AND c.id = u.id";
+
+const ATTEMPTS: &str = "
+    SELECT a.tenant, a.id, a.callback, a.number, a.channel, a.route, a.agent, a.dn, a.contact, a.by_mail, a.fence,
+        a.began_at, a.answered_at, a.ended_at, a.counted, a.outcome, a.legs
+    FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id) JOIN attempts a ON a.tenant = u.tenant AND a.id = u.id";
+
+const OF_ATTEMPTS: &str = "
+    SELECT c.tenant, c.id, c.doc, c.writes FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id)
+    JOIN attempts a ON a.tenant = u.tenant AND a.id = u.id
+    JOIN callbacks c ON c.tenant = a.tenant AND c.id = a.callback";
+
+const QUEUES: &str = "
+    SELECT q.tenant, q.id, q.doc, q.dialling_paused, q.removed, q.revision, q.created_at
+    FROM unnest($1::text[], $2::text[]) AS u(tenant, id) JOIN queues q ON q.tenant = u.tenant AND q.id = u.id";
+
+const CUSTOMERS: &str = "
+    SELECT c.tenant, c.id, c.name, c.time_zone, c.do_not_call, c.created_at, c.revision, c.contacts
+    FROM unnest($1::text[], $2::text[]) AS u(tenant, id) JOIN customers c ON c.tenant = u.tenant AND c.id = u.id";
+
+const CONTACTS: &str = "
+    SELECT k.tenant, k.contact, k.customer,
+        c.tenant, c.id, c.name, c.time_zone, c.do_not_call, c.created_at, c.revision, c.contacts
+    FROM unnest($1::text[], $2::text[]) AS u(tenant, contact)
+    JOIN customer_contacts k ON k.tenant = u.tenant AND k.contact = u.contact
+    LEFT JOIN customers c ON c.tenant = k.tenant AND c.id = k.customer";
+
+const CALLS: &str = "
+    SELECT u.tenant, u.contact, r.attempt, r.callback, r.began_at, r.in_call, r.rang
+    FROM unnest($1::text[], $2::text[]) AS u(tenant, contact)
+    CROSS JOIN LATERAL (
+        SELECT * FROM recent_calls c WHERE c.tenant = u.tenant AND c.contact = u.contact
+            AND (c.in_call OR c.began_at > $3)
+        ORDER BY c.in_call DESC, c.began_at DESC LIMIT $4) AS r";
+
+const OPEN: &str = "
+    SELECT u.tenant, u.contact, o.id, o.doc, o.writes FROM unnest($1::text[], $2::text[]) AS u(tenant, contact)
+    CROSS JOIN LATERAL (
+        SELECT c.id, c.doc, c.writes FROM callback_contacts k
+        JOIN callbacks c ON c.tenant = k.tenant AND c.id = k.callback
+        WHERE k.tenant = u.tenant AND k.contact = u.contact AND c.ended_at IS NULL
+        ORDER BY k.created_at, k.callback LIMIT $3) AS o";
+
+const AGENTS: &str = "
+    SELECT a.tenant, a.id, a.name, a.dn, a.route, a.presence, a.auto_accept, a.engaged, a.idle_since, a.revision,
+        a.queues
+    FROM unnest($1::text[], $2::bigint[]) AS u(tenant, id) JOIN agents a ON a.tenant = u.tenant AND a.id = u.id";
+
+const INTERACTIONS: &str = "
+    SELECT i.tenant, i.id, i.allow_children, i.thread FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id)
+    JOIN interactions i ON i.tenant = u.tenant AND i.id = u.id";
+
+const ANSWERS: &str = "
+    SELECT k.tenant, k.application, k.key, k.fingerprint, k.answer
+    FROM unnest($1::text[], $2::bigint[], $3::text[]) AS u(tenant, application, key)
+    JOIN idempotency k ON k.tenant = u.tenant AND k.application = u.application AND k.key = u.key
+    WHERE k.expires_at > $4";

@@ -1,0 +1,39 @@
+//! The names of what only one transaction at a time may do, on whichever node: numbers for advisory locks.
+//!
+//! They are the same on every node and in every version, and are always taken in ascending order.
+
+use ringback_callbacks::ids::{QueueId, TenantId};
+use sha2::{Digest, Sha256};
+
+/// What is known of a contact: its customer, its open callbacks, its calls.
+pub(super) fn contact(tenant: &TenantId, contact: &str) -> i64 {
+    number(&["contact", tenant.as_str(), contact])
+}
+
+/// The places in a queue's slots.
+pub(super) fn slots(tenant: &TenantId, queue: &QueueId) -> i64 {
+    number(&["slots", tenant.as_str(), queue.as_str()])
+}
+
+/// The places at a queue's DN.
+pub(super) fn seats(tenant: &TenantId, queue: &QueueId) -> i64 {
+    number(&["seats", tenant.as_str(), queue.as_str()])
+}
+
+/// Bringing the schema up to date.
+pub(super) fn migrations() -> i64 {
+    number(&["migrations"])
+}
+
+fn number(parts: &[&str]) -> i64 {
+    let mut hash = Sha256::new();
+    hash.update(b"ringback");
+    for part in parts {
+        hash.update([0]);
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(first)
+}

@@ -1,0 +1,659 @@
+//! [`Tables`] over PostgreSQL: point questions are answered from the working set, which fetches what it has not got;
+//! questions about many rows go to the database, after what was written so far.
+
+use super::faults::Fault;
+use super::flush;
+use super::load::{self, Wanted};
+use super::session::{Ask, Session, Value};
+use super::set::{Fresh, Set};
+use crate::events::Sealed;
+use crate::seats::Waiting;
+use crate::tables::{
+    AnswerRow, Census, InteractionRow, Key, LineOf, Link, Mark, NewAnswer, NewHold, QueueRow,
+    SlotCount, Strays, Tables, Upload,
+};
+use crate::{
+    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, StateCount,
+    StoreError,
+};
+use jiff::Timestamp;
+use ringback_callbacks::agent::{Agent, Presence};
+use ringback_callbacks::attempt::Attempt;
+use ringback_callbacks::callback::Callback;
+use ringback_callbacks::contact::Contact;
+use ringback_callbacks::customer::Customer;
+use ringback_callbacks::event::Event;
+use ringback_callbacks::guard::NumberFacts;
+use ringback_callbacks::ids::{
+    AgentId, AttemptId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
+};
+use ringback_callbacks::interaction::{BodyKind, Interaction};
+use ringback_callbacks::queue::Queue;
+use ringback_callbacks::state::Target;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet, VecDeque};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+mod agents;
+mod bodies;
+mod callbacks;
+mod customers;
+mod line;
+mod lists;
+mod queues;
+mod slots;
+mod upkeep;
+
+pub(super) struct PgTables<'s> {
+    session: &'s Session,
+    /// Whether rows are read to be changed: then what is read is locked, or checked when it is written.
+    pub(super) writing: bool,
+    /// What begins a transaction here.
+    pub(super) begin: &'static str,
+    /// The installation's own offset in the order of events.
+    offset: i64,
+    pub(super) set: RefCell<Set>,
+    /// Locks of this transaction.
+    pub(super) held: RefCell<HashSet<i64>>,
+    /// Queues that have slots, as far as this connection has seen: their lock is taken with the others.
+    pub(super) slotted: &'s RefCell<HashSet<(TenantId, QueueId)>>,
+    /// The latest moment a job went by, in milliseconds.
+    pub(super) now: Cell<i64>,
+    /// What went wrong between here and the database: nothing more can be done in this transaction.
+    pub(super) fault: RefCell<Option<Fault>>,
+    lines: RefCell<HashMap<(TenantId, LineOf), Ahead>>,
+}
+
+/// Callbacks of a line that were read in advance.
+#[derive(Debug, Default)]
+struct Ahead {
+    waiting: VecDeque<Waiting>,
+    /// How many were fetched last time: a line that goes on is read in larger bites.
+    bite: i64,
+    end: bool,
+}
+
+impl<'s> PgTables<'s> {
+    pub fn new(
+        session: &'s Session,
+        writing: bool,
+        begin: &'static str,
+        offset: i64,
+        slotted: &'s RefCell<HashSet<(TenantId, QueueId)>>,
+    ) -> PgTables<'s> {
+        PgTables {
+            session,
+            writing,
+            begin,
+            offset,
+            set: RefCell::default(),
+            held: RefCell::default(),
+            slotted,
+            now: Cell::new(0),
+            fault: RefCell::default(),
+            lines: RefCell::default(),
+        }
+    }
+
+    pub(super) fn fly(&self, asks: &[Ask<'_>]) -> Result<Vec<Vec<Row>>> {
+        self.session.fly(asks).map_err(|fault| self.noted(fault))
+    }
+
+    /// A question that the working set cannot answer: the database is told first what was written.
+    fn ask(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>> {
+        self.flush()?;
+        self.ask_now(sql, values)
+    }
+
+    fn ask_now(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>> {
+        self.session
+            .rows(sql, values)
+            .map_err(|fault| self.noted(fault))
+    }
+
+    /// A statement that writes past the working set; it can only be taken back with the whole transaction.
+    fn write(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>> {
+        self.set.borrow_mut().sent = true;
+        self.ask(sql, values)
+    }
+
+    fn noted(&self, fault: Fault) -> StoreError {
+        let error = fault.error();
+        self.fault.borrow_mut().get_or_insert(fault);
+        error
+    }
+
+    /// Sends what was written so far, inside the transaction.
+    pub(super) fn flush(&self) -> Result<()> {
+        if self.set.borrow().is_clean() {
+            return Ok(());
+        }
+        self.send(None)
+    }
+
+    /// Sends what is left, and commits.
+    pub(super) fn commit(&self) -> Result<()> {
+        self.send(Some("COMMIT"))
+    }
+
+    fn send(&self, last: Option<&'static str>) -> Result<()> {
+        {
+            let set = self.set.borrow();
+            let written = set.written();
+            let orders = flush::orders(&set, &written, self.offset, self.now.get())?;
+            let mut asks: Vec<Ask<'_>> = orders.iter().map(flush::Order::ask).collect();
+            asks.extend(last.map(Ask::Plain));
+            self.fly(&asks)?;
+        }
+        self.set.borrow_mut().settle();
+        Ok(())
+    }
+
+    pub(super) fn not_yet_held(&self, mut locks: Vec<i64>) -> Vec<i64> {
+        if !self.writing {
+            return Vec::new();
+        }
+        let held = self.held.borrow();
+        locks.retain(|lock| !held.contains(lock));
+        locks.sort_unstable();
+        locks.dedup();
+        locks
+    }
+
+    /// Waits until this transaction alone has what the locks stand for.
+    fn lock(&self, locks: Vec<i64>) -> Result<()> {
+        let locks = self.not_yet_held(locks);
+        if locks.is_empty() {
+            return Ok(());
+        }
+        self.ask_now(load::LOCK, &[&locks])?;
+        self.held.borrow_mut().extend(locks);
+        Ok(())
+    }
+
+    /// Forgets what was read, which may be much.
+    fn forget(&self) {
+        if self.set.borrow().is_clean() {
+            *self.set.borrow_mut() = Set::default();
+        }
+    }
+
+    /// Fetches what is not in the set yet; `want` names it.
+    fn have(&self, want: impl FnOnce(&mut Wanted, &Self)) -> Result<()> {
+        let mut wanted = Wanted::default();
+        want(&mut wanted, self);
+        self.fetch(wanted, false, Vec::new())
+    }
+}
+
+impl Tables for PgTables<'_> {
+    fn mark(&self) -> Result<Mark> {
+        Ok(Mark(self.set.borrow_mut().mark()))
+    }
+
+    fn undo(&self, mark: Mark) -> Result<()> {
+        if self.set.borrow_mut().undo(mark.0) {
+            return Ok(());
+        }
+        // A part of it is in the database already: the whole transaction is run again, job by job.
+        Err(self.noted(Fault::Raced("a job cannot be undone by itself".to_owned())))
+    }
+
+    fn keep(&self, mark: Mark) -> Result<()> {
+        self.set.borrow_mut().keep(mark.0);
+        Ok(())
+    }
+
+    fn foresee(&self, callbacks: &[Key], _now: Timestamp) -> Result<()> {
+        self.have(|wanted, tables| {
+            for key in callbacks {
+                wanted.callback(tables, key.clone());
+            }
+        })?;
+        self.fetch_about(callbacks)
+    }
+
+    fn callback(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<Callback>> {
+        self.read_callback(tenant, id)
+    }
+
+    fn write_callback(&self, before: Option<&Callback>, after: &Callback) -> Result<()> {
+        self.put_callback(before, after)
+    }
+
+    fn set_aside(&self, tenant: &TenantId, id: InteractionId, at: Timestamp) -> Result<()> {
+        let key = (tenant.clone(), id);
+        self.set.borrow_mut().aside.push((key, crate::rows::ms(at)));
+        Ok(())
+    }
+
+    fn interaction(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<InteractionRow>> {
+        self.read_interaction(tenant, id)
+    }
+
+    fn any_interaction(
+        &self,
+        tenant: &TenantId,
+        id: InteractionId,
+    ) -> Result<Option<AnyInteraction>> {
+        self.read_any(tenant, id)
+    }
+
+    fn write_interaction(&self, interaction: &Interaction, doc: &str) -> Result<()> {
+        self.put_interaction(interaction, doc)
+    }
+
+    fn open_for(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        contact: &str,
+        limit: usize,
+    ) -> Result<Vec<Callback>> {
+        self.read_open(tenant, queue, contact, limit)
+    }
+
+    fn attempt(&self, tenant: &TenantId, id: AttemptId) -> Result<Option<Attempt>> {
+        self.read_attempt(tenant, id)
+    }
+
+    fn attempts(&self, tenant: &TenantId, callback: InteractionId) -> Result<Vec<Attempt>> {
+        self.read_attempts(tenant, callback)
+    }
+
+    fn begin_attempt(&self, attempt: &Attempt, by_mail: bool) -> Result<()> {
+        self.put_attempt(attempt, by_mail)
+    }
+
+    fn update_attempt(&self, attempt: &Attempt) -> Result<()> {
+        self.change_attempt(attempt, Fresh::Changed)
+    }
+
+    fn write_legs(
+        &self,
+        tenant: &TenantId,
+        attempt: AttemptId,
+        legs: &serde_json::Value,
+    ) -> Result<()> {
+        self.put_legs(tenant, attempt, legs)
+    }
+
+    fn number(
+        &self,
+        tenant: &TenantId,
+        of: InteractionId,
+        contact: &Contact,
+        from: Timestamp,
+    ) -> Result<NumberFacts> {
+        self.read_calls(tenant, of, contact, from)
+    }
+
+    fn append_events(&self, tenant: &TenantId, of: InteractionId, events: &[Sealed]) -> Result<()> {
+        self.put_events(tenant, of, events);
+        Ok(())
+    }
+
+    fn customer(&self, tenant: &TenantId, id: &CustomerId) -> Result<Option<Customer>> {
+        self.read_customer(tenant, id)
+    }
+
+    fn owner_of(&self, tenant: &TenantId, contact: &str) -> Result<Option<CustomerId>> {
+        self.read_owner(tenant, contact)
+    }
+
+    fn write_customer(&self, customer: &Customer) -> Result<()> {
+        self.put_customer(customer)
+    }
+
+    fn add_contact(&self, customer: &Customer, contact: &str, position: usize) -> Result<()> {
+        self.put_contact(customer, contact, position)
+    }
+
+    fn clear_contacts(&self, tenant: &TenantId, customer: &CustomerId) -> Result<()> {
+        self.drop_contacts(tenant, customer)
+    }
+
+    fn answer(
+        &self,
+        tenant: &TenantId,
+        application: i64,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<AnswerRow>> {
+        self.read_answer(tenant, application, key, now)
+    }
+
+    fn write_answer(&self, answer: NewAnswer<'_>) -> Result<()> {
+        self.put_answer(answer);
+        Ok(())
+    }
+
+    fn queue(&self, tenant: &TenantId, id: &QueueId) -> Result<Option<QueueRow>> {
+        self.read_queue(tenant, id)
+    }
+
+    fn queue_docs(&self, tenant: Option<&TenantId>, limit: usize) -> Result<Vec<String>> {
+        self.list_queues(tenant, limit)
+    }
+
+    fn write_queue(&self, queue: &Queue, doc: &str) -> Result<()> {
+        self.put_queue(queue, doc)
+    }
+
+    fn state_counts(&self, tenant: &TenantId, id: &QueueId) -> Result<Vec<(String, u64)>> {
+        self.count_states(tenant, id)
+    }
+
+    fn all_state_counts(&self) -> Result<Vec<StateCount>> {
+        self.count_all_states()
+    }
+
+    fn learned(&self, tenant: &TenantId, queue: &QueueId) -> Result<Option<String>> {
+        self.read_learned(tenant, queue)
+    }
+
+    fn write_learned(&self, tenant: &TenantId, queue: &QueueId, doc: &str) -> Result<()> {
+        self.put_learned(tenant, queue, doc)
+    }
+
+    fn taken(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        stretch: (Timestamp, Timestamp),
+        now: Timestamp,
+        leaves: &[Uuid],
+    ) -> Result<Vec<SlotCount>> {
+        self.read_taken(tenant, queue, stretch, now, leaves)
+    }
+
+    fn places_of(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        customer: &CustomerId,
+        leaves: &[Uuid],
+    ) -> Result<u32> {
+        self.count_places(tenant, queue, customer, leaves)
+    }
+
+    fn take_place(&self, callback: &Callback, queue: &QueueId, start: Timestamp) -> Result<()> {
+        self.put_place(callback, queue, start)
+    }
+
+    fn give_place(&self, tenant: &TenantId, callback: InteractionId) -> Result<()> {
+        self.drop_place(tenant, callback)
+    }
+
+    fn write_hold(&self, hold: NewHold<'_>) -> Result<()> {
+        self.put_hold(hold)
+    }
+
+    fn end_hold(
+        &self,
+        tenant: &TenantId,
+        hold: HoldId,
+        queue: Option<&QueueId>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        self.drop_hold(tenant, hold, queue, now)
+    }
+
+    fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>> {
+        self.list_due(now, limit)
+    }
+
+    fn lapsed(&self, node: &NodeId, now: Timestamp, limit: usize) -> Result<Vec<Key>> {
+        self.list_lapsed(node, now, limit)
+    }
+
+    fn soonest(&self) -> Result<Option<Timestamp>> {
+        self.next_moment()
+    }
+
+    fn lines(&self) -> Result<Vec<(TenantId, QueueId, bool)>> {
+        self.list_lines()
+    }
+
+    fn awaited(&self) -> Result<Vec<(TenantId, AgentId)>> {
+        self.list_awaited()
+    }
+
+    fn alone_at(&self, tenant: &TenantId, queue: &QueueId) -> Result<bool> {
+        self.try_seats(tenant, queue)
+    }
+
+    fn next_in_line(
+        &self,
+        tenant: &TenantId,
+        line: &LineOf,
+        after: Option<&Waiting>,
+    ) -> Result<Option<Waiting>> {
+        self.step_in_line(tenant, line, after)
+    }
+
+    fn place_in_line(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<Waiting>> {
+        self.find_in_line(tenant, id)
+    }
+
+    fn ahead(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        by_mail: bool,
+        place: &Waiting,
+    ) -> Result<u64> {
+        self.count_ahead(tenant, queue, by_mail, place)
+    }
+
+    fn seated(&self, tenant: &TenantId, queue: &QueueId, target: &Target) -> Result<u64> {
+        self.count_seated(tenant, queue, target)
+    }
+
+    fn agent(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>> {
+        self.read_agent(tenant, id)
+    }
+
+    fn agents(&self, tenant: &TenantId, limit: usize) -> Result<Vec<Agent>> {
+        self.list_agents(tenant, limit)
+    }
+
+    fn free_agents(&self, limit: usize) -> Result<Vec<Agent>> {
+        self.list_free(limit)
+    }
+
+    fn free_in_queue(&self, tenant: &TenantId, queue: &QueueId) -> Result<u64> {
+        self.count_free(tenant, queue)
+    }
+
+    fn is_awaited(&self, tenant: &TenantId, id: AgentId) -> Result<bool> {
+        self.has_awaiting(tenant, id)
+    }
+
+    fn write_agent(&self, agent: &Agent) -> Result<()> {
+        self.put_agent(agent)
+    }
+
+    fn delete_agent(&self, tenant: &TenantId, id: AgentId) -> Result<()> {
+        self.drop_agent(tenant, id)
+    }
+
+    fn write_presence(
+        &self,
+        tenant: &TenantId,
+        id: AgentId,
+        presence: Presence,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.put_presence(tenant, id, presence, now)
+    }
+
+    fn engage(&self, tenant: &TenantId, id: AgentId, callback: InteractionId) -> Result<bool> {
+        self.fill_hands(tenant, id, callback)
+    }
+
+    fn free(
+        &self,
+        tenant: &TenantId,
+        id: AgentId,
+        callback: InteractionId,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.empty_hands(tenant, id, callback, now)
+    }
+
+    fn set_away(&self, tenant: &TenantId, id: AgentId) -> Result<()> {
+        self.send_away(tenant, id)
+    }
+
+    fn upload(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Upload>> {
+        self.read_upload(tenant, id)
+    }
+
+    fn begin_upload(&self, tenant: &TenantId, id: Uuid, now: Timestamp) -> Result<()> {
+        self.put_upload(tenant, id, now)
+    }
+
+    fn add_chunk(
+        &self,
+        tenant: &TenantId,
+        upload: Uuid,
+        index: u32,
+        bytes: &[u8],
+        total: u64,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.put_chunk(tenant, upload, index, bytes, total, now)
+    }
+
+    fn put_body(
+        &self,
+        tenant: &TenantId,
+        id: InteractionId,
+        kind: BodyKind,
+        upload: Uuid,
+    ) -> Result<()> {
+        self.place_body(tenant, id, kind, upload)
+    }
+
+    fn delete_upload(&self, tenant: &TenantId, id: Uuid) -> Result<()> {
+        self.drop_upload(tenant, id)
+    }
+
+    fn body_chunk(
+        &self,
+        tenant: &TenantId,
+        id: InteractionId,
+        kind: BodyKind,
+        index: u32,
+    ) -> Result<Option<Vec<u8>>> {
+        self.read_chunk(tenant, id, kind, index)
+    }
+
+    fn write_key(&self, key: &ApiKey) -> Result<()> {
+        self.put_key(key)
+    }
+
+    fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
+        self.find_key(hash)
+    }
+
+    fn keys(&self, limit: usize) -> Result<Vec<ApiKey>> {
+        self.list_keys(limit)
+    }
+
+    fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool> {
+        self.end_key(id, now)
+    }
+
+    fn list_callbacks(&self, query: &CallbackQuery, limit: usize) -> Result<Vec<Callback>> {
+        self.find_callbacks(query, limit)
+    }
+
+    fn list_interactions(
+        &self,
+        query: &InteractionQuery,
+        limit: usize,
+    ) -> Result<Vec<AnyInteraction>> {
+        self.find_interactions(query, limit)
+    }
+
+    fn list_customers(&self, query: &CustomerQuery, limit: usize) -> Result<Vec<Customer>> {
+        self.find_customers(query, limit)
+    }
+
+    fn open_docs(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueId,
+        after: Option<InteractionId>,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        self.find_open(tenant, queue, after, limit)
+    }
+
+    fn events(
+        &self,
+        tenant: &TenantId,
+        callback: InteractionId,
+        after: u32,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
+        self.find_events(tenant, callback, after, limit)
+    }
+
+    fn events_after(&self, tenant: &TenantId, after: i64, limit: usize) -> Result<Vec<Event>> {
+        self.follow_events(tenant, after, limit)
+    }
+
+    fn last_event(&self) -> Result<i64> {
+        self.end_of_events()
+    }
+
+    fn prune_expired(&self, now: Timestamp, limit: usize) -> Result<u64> {
+        self.drop_expired(now, limit)
+    }
+
+    fn prune_uploads(&self, before: Timestamp, limit: usize) -> Result<u64> {
+        self.drop_broken_off(before, limit)
+    }
+
+    fn beat(&self) -> Result<()> {
+        self.write(
+            "UPDATE installation SET beats = beats + 1 WHERE one = 1",
+            &[],
+        )
+        .map(drop)
+    }
+
+    fn pulse(&self) -> Result<()> {
+        self.ask("SELECT beats FROM installation", &[]).map(drop)
+    }
+
+    fn backend(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn schema_version(&self) -> Result<u32> {
+        let rows = self.ask("SELECT coalesce(max(version), 0)::int FROM migrations", &[])?;
+        let version: i32 = rows.first().map_or(Ok(0), |row| load::get(row, 0))?;
+        Ok(u32::try_from(version).unwrap_or(0))
+    }
+
+    fn integrity(&self) -> Result<Vec<String>> {
+        self.check_columns()
+    }
+
+    fn walk_events(&self, visit: &mut dyn FnMut(Result<Link>) -> Result<()>) -> Result<()> {
+        self.each_event(visit)
+    }
+
+    fn walk_callbacks(&self, visit: &mut dyn FnMut(Census) -> Result<()>) -> Result<()> {
+        self.each_callback(visit)
+    }
+
+    fn strays(&self) -> Result<Strays> {
+        self.find_strays()
+    }
+}

@@ -1,0 +1,280 @@
+//! A booking becomes a callback: customer found or made, everything written in one transaction.
+
+use super::path::{carry_out, write_step};
+use super::record::{Family, family};
+use super::{House, Write, bodies, conflict, customers, duplicates, gather, idempotency, slots};
+use crate::facts::Gathered;
+use crate::tables::{Needs, Tables};
+use crate::{AcceptOrder, Acceptance, Result, StoreError};
+use jiff::Timestamp;
+use ringback_callbacks::customer::Customer;
+use ringback_callbacks::duplicate::{self, Answer};
+use ringback_callbacks::event::Actor;
+use ringback_callbacks::guard::SlotFacts;
+use ringback_callbacks::ids::{InteractionId, TenantId};
+use ringback_callbacks::lifecycle::{self, Accepted, Command, Refusal};
+use ringback_callbacks::problem::Problems;
+use ringback_callbacks::queue::QueueView;
+use ringback_callbacks::request::{Admission, NewCallback};
+
+/// What a booking looks at before it is decided.
+pub(crate) fn needs(order: &AcceptOrder) -> Needs {
+    let AcceptOrder {
+        tenant, id, new, ..
+    } = order;
+    let key = |id: InteractionId| (tenant.clone(), id);
+    Needs {
+        queues: vec![(tenant.clone(), new.queue.clone())],
+        contacts: new
+            .contacts
+            .iter()
+            .map(|step| (tenant.clone(), step.contact.expose().to_owned()))
+            .collect(),
+        customers: new
+            .customer
+            .iter()
+            .map(|customer| (tenant.clone(), customer.clone()))
+            .collect(),
+        callbacks: new.replaces.into_iter().map(key).collect(),
+        attempts: Vec::new(),
+        interactions: new.parent.into_iter().chain([*id]).map(key).collect(),
+        answers: order
+            .idempotent
+            .iter()
+            .map(|asked| (tenant.clone(), asked.application, asked.key.clone()))
+            .collect(),
+        now: Some(order.now),
+    }
+}
+
+pub(crate) fn accept(
+    write: &mut Write<'_>,
+    house: &House,
+    order: AcceptOrder,
+) -> Result<Acceptance> {
+    let AcceptOrder {
+        tenant,
+        id,
+        mut new,
+        actor,
+        now,
+        idempotent,
+        dry_run,
+    } = order;
+    let tables = write.tables;
+    if let (Some(asked), false) = (&idempotent, dry_run)
+        && let Some(answer) = idempotency::seen(
+            tables,
+            &tenant,
+            asked.application,
+            &asked.key,
+            &asked.fingerprint,
+            now,
+        )?
+    {
+        return Ok(Acceptance::Repeated(answer));
+    }
+    let Some(first) = new.contacts.first() else {
+        return Err(Refusal::Invalid(Problems::one(
+            "contacts",
+            "required",
+            "must name at least one contact",
+        ))
+        .into());
+    };
+    if tables.interaction(&tenant, id)?.is_some() {
+        return Err(conflict(
+            "interaction_id",
+            "exists",
+            "an interaction of this id exists already",
+        ));
+    }
+    let Family { thread } = family(tables, &tenant, new.parent, new.thread.take())?;
+    new.thread = thread;
+    let queue = gather::queue_view(tables, &house.views, &tenant, &new.queue)?
+        .ok_or_else(|| conflict("queue", "not_found", "there is no such queue"))?;
+    match duplicates::meet(tables, &tenant, queue.rules().duplicates, &new)? {
+        None => {}
+        Some((open, Answer::Join)) => {
+            new.place = Some(duplicate::place_of(&open));
+            new.replaces = new.replaces.or(Some(open.interaction.id));
+        }
+        Some((open, Answer::Refuse)) => {
+            let of = open.interaction.id;
+            return Err(Refusal::Duplicate { of }.into());
+        }
+        Some((open, Answer::Merge)) => {
+            let replaces = new.replaces;
+            let merged = duplicates::merge(write, house, open, new, &actor, now)?;
+            if let Some(old) = replaces {
+                replace(
+                    write,
+                    house,
+                    &tenant,
+                    old,
+                    merged.interaction.id,
+                    &actor,
+                    now,
+                )?;
+            }
+            if dry_run {
+                write.discard = true;
+                return Ok(Acceptance::Merged(Box::new(merged), None));
+            }
+            let answer = idempotent
+                .map(|asked| {
+                    idempotency::remember(write.tables, house, &tenant, asked, &merged, now)
+                })
+                .transpose()?;
+            return Ok(Acceptance::Merged(Box::new(merged), answer));
+        }
+        Some((_, Answer::Apart)) => {}
+    }
+    let number = gather::number(tables, &tenant, id, &first.contact, now)?;
+    let customer = find_or_make(tables, house, &tenant, &new, now)?;
+    let customer_id = customer.id.clone();
+    let mut asked_for = customer;
+    gather::forbid_by_contact(tables, &mut asked_for, &first.contact)?;
+    let slots = slots_for(tables, &tenant, &new, &queue, &asked_for, now)?;
+    let facts = Gathered {
+        queue,
+        customer: asked_for,
+        number,
+        almanac: house.views.almanac(),
+        jitter: house.chance.unit(),
+        slots,
+    };
+    let replaces = new.replaces;
+    let Accepted {
+        step,
+        bodies: contents,
+    } = lifecycle::accept(
+        tenant.clone(),
+        id,
+        customer_id,
+        new,
+        &actor,
+        &facts.lend(),
+        now,
+    )
+    .map_err(|refusal| slots::instead(write.tables, &facts.queue, refusal, now))?;
+    let callback = write_step(write, house, None, step, now)?;
+    bodies::store_small(write.tables, house, &tenant, id, &contents, now)?;
+    if let Some(old) = replaces {
+        replace(write, house, &tenant, old, id, &actor, now)?;
+    }
+    if dry_run {
+        write.discard = true;
+        return Ok(Acceptance::New(Box::new(callback), None));
+    }
+    let answer = idempotent
+        .map(|asked| idempotency::remember(write.tables, house, &tenant, asked, &callback, now))
+        .transpose()?;
+    Ok(Acceptance::New(Box::new(callback), answer))
+}
+
+/// What is taken of the queue's slots where the request wants one, and the place kept for it.
+fn slots_for(
+    tables: &dyn Tables,
+    tenant: &TenantId,
+    new: &NewCallback,
+    queue: &QueueView,
+    customer: &Customer,
+    now: Timestamp,
+) -> Result<Option<SlotFacts>> {
+    // Where a planner has answered, the plan is what is sold; slots are for those who keep one beforehand.
+    if new.hold.is_none() && new.admission != Admission::Unplanned {
+        return Ok(None);
+    }
+    let held = match new.hold {
+        Some(hold) => Some(slots::take_hold(tables, tenant, hold, &new.queue, now)?),
+        None => None,
+    };
+    let within = queue.rules().promise_within.as_duration();
+    let wanted = held.map(|start| (start, start));
+    let Some(wanted) = wanted.or_else(|| lifecycle::wanted(&new.window, within, now)) else {
+        return Ok(None);
+    };
+    let leaves: Vec<InteractionId> = new.replaces.into_iter().collect();
+    let facts = slots::facts(tables, queue, customer, wanted, now, &leaves)?;
+    Ok(facts.map(|facts| SlotFacts { held, ..facts }))
+}
+
+/// The customer named, or whose contact it is, or a new one; what the request tells of them is kept.
+fn find_or_make(
+    tables: &dyn Tables,
+    house: &House,
+    tenant: &TenantId,
+    new: &NewCallback,
+    now: Timestamp,
+) -> Result<Customer> {
+    let contacts = || new.contacts.iter().map(|step| step.contact.expose());
+    let mut found = match &new.customer {
+        Some(id) => tables.customer(tenant, id)?,
+        None => None,
+    };
+    if new.customer.is_none() {
+        for contact in contacts() {
+            found = customers::by_contact(tables, tenant, contact)?;
+            if found.is_some() {
+                break;
+            }
+        }
+    }
+    let is_new = found.is_none();
+    let mut customer = found.unwrap_or_else(|| Customer {
+        tenant: tenant.clone(),
+        id: new
+            .customer
+            .clone()
+            .unwrap_or_else(|| house.chance.customer_id()),
+        name: None,
+        contacts: Vec::new(),
+        time_zone: None,
+        do_not_call: false,
+        created_at: now,
+        revision: 0,
+    });
+    let mut changed = is_new;
+    if customer.name.is_none() && new.customer_name.is_some() {
+        customer.name.clone_from(&new.customer_name);
+        changed = true;
+    }
+    if is_new {
+        // Contacts point at their customer, so the customer is written before them.
+        tables.write_customer(&Customer {
+            revision: 1,
+            ..customer.clone()
+        })?;
+    }
+    changed |= customers::learn_contacts(tables, &mut customer, contacts())?;
+    if changed {
+        customer.revision += 1;
+        tables.write_customer(&customer)?;
+    }
+    Ok(customer)
+}
+
+fn replace(
+    write: &mut Write<'_>,
+    house: &House,
+    tenant: &TenantId,
+    old: InteractionId,
+    by: InteractionId,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<()> {
+    let before = write
+        .tables
+        .callback(tenant, old)?
+        .ok_or_else(|| conflict("replaces", "not_found", "there is no such callback"))?;
+    match carry_out(write, house, before, Command::Replace { by }, actor, now) {
+        Ok(_) => Ok(()),
+        Err(StoreError::Refused(Refusal::NotNow { state })) => Err(StoreError::Conflict {
+            field: Some("replaces"),
+            code: "not_now",
+            detail: format!("a callback that is {state} cannot be replaced"),
+        }),
+        Err(error) => Err(error),
+    }
+}
