@@ -10,6 +10,7 @@ pub mod fake;
 mod masked;
 
 pub use order::{Mail, Near, Order, Progress, Readiness, Receipt, RouteHealth};
+pub use route::RouteUse;
 
 use async_trait::async_trait;
 use ringback_callbacks::contact::ResponseType;
@@ -49,6 +50,14 @@ pub trait Channel: Send + Sync + 'static {
     async fn end_orphan(&self, order_legs: Value) -> Option<Outcome>;
 
     fn routes(&self) -> Vec<RouteHealth>;
+
+    /// How its routes are used from here, for sharing their limits with other nodes. Nothing: it has none.
+    fn demand(&self) -> Vec<RouteUse> {
+        Vec::new()
+    }
+
+    /// So many concurrent calls on a route may be made from here, and the same part of its calls per second.
+    fn grant(&self, _route: &str, _calls: u32) {}
 
     /// Stops background work (pings, listeners).
     async fn shutdown(&self);

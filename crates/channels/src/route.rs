@@ -14,6 +14,7 @@ use std::time::Duration;
 /// How much a route may be used.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteLimits {
+    per_second: f64,
     rate: PaceRate,
     concurrent: u32,
 }
@@ -28,10 +29,30 @@ impl RouteLimits {
         // The rate is checked by `PaceRate`; the burst only has to be in its range.
         let burst = per_second.clamp(1.0, 10_000.0) as u32;
         Ok(RouteLimits {
+            per_second,
             rate: PaceRate::new(per_second, burst)?,
             concurrent,
         })
     }
+
+    /// The part of both that belongs to so many of the concurrent calls; `None` if that is nothing.
+    fn part(&self, calls: u32) -> Option<RouteLimits> {
+        let calls = calls.min(self.concurrent);
+        let per_second = self.per_second * f64::from(calls) / f64::from(self.concurrent);
+        RouteLimits::new(per_second, calls).ok()
+    }
+}
+
+/// How a route is used from here, for whoever shares its limits out among several nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteUse {
+    pub route: String,
+    /// Concurrent calls that all nodes together may have.
+    pub limit: u32,
+    /// Calls that are on it from here.
+    pub used: u32,
+    /// Calls that would be on it if they could, those that are included.
+    pub wanted: u32,
 }
 
 /// Limits that make no sense.
@@ -59,7 +80,10 @@ impl Route {
         limits: RouteLimits,
         clock: Arc<dyn Clock>,
     ) -> Arc<Route> {
-        let state = Mutex::new(State::default());
+        let state = Mutex::new(State {
+            limits: Some(limits),
+            ..State::default()
+        });
         Arc::new(Route {
             name: name.to_owned(),
             channel,
@@ -76,13 +100,16 @@ impl Route {
     /// Whether [`Route::reserve`] would succeed now. Takes nothing.
     pub fn readiness(&self) -> Readiness {
         let now = self.clock.now();
-        let state = self.state();
+        let mut state = self.state();
         // A copy is asked: looking must not use up a call.
-        match state.look(&self.limits, now) {
+        match state.look(now) {
             Err(unready) => unready,
-            Ok(()) => match state.pace.clone().take(&self.limits.rate, now) {
+            Ok(limits) => match state.pace.clone().take(&limits.rate, now) {
                 Ok(()) => Readiness::Ready,
-                Err(at) => Readiness::Wait(until(now, at)),
+                Err(at) => {
+                    state.paced = true;
+                    Readiness::Wait(until(now, at))
+                }
             },
         }
     }
@@ -91,11 +118,11 @@ impl Route {
     pub fn reserve(self: &Arc<Self>) -> Result<Permit, Readiness> {
         let now = self.clock.now();
         let mut state = self.state();
-        state.look(&self.limits, now)?;
-        state
-            .pace
-            .take(&self.limits.rate, now)
-            .map_err(|at| Readiness::Wait(until(now, at)))?;
+        let limits = state.look(now)?;
+        if let Err(at) = state.pace.take(&limits.rate, now) {
+            state.paced = true;
+            return Err(Readiness::Wait(until(now, at)));
+        }
         Ok(self.permit(&mut state, now))
     }
 
@@ -104,8 +131,44 @@ impl Route {
     pub fn stand_by(self: &Arc<Self>) -> Result<Permit, Readiness> {
         let now = self.clock.now();
         let mut state = self.state();
-        state.look(&self.limits, now)?;
+        state.look(now)?;
         Ok(self.permit(&mut state, now))
+    }
+
+    /// What is in use from here, and what more was wanted since this was asked last.
+    pub fn demand(&self) -> RouteUse {
+        let mut state = self.state();
+        let (turned_away, paced) = (
+            std::mem::take(&mut state.turned_away),
+            std::mem::take(&mut state.paced),
+        );
+        // Calls per second go along with concurrent calls: who is short of them wants all there is.
+        let wanted = if paced {
+            self.limits.concurrent
+        } else {
+            state.active.saturating_add(turned_away)
+        };
+        RouteUse {
+            route: self.name.clone(),
+            limit: self.limits.concurrent,
+            used: state.active,
+            wanted: wanted.min(self.limits.concurrent).max(state.active),
+        }
+    }
+
+    /// From now on so many concurrent calls, and the same part of the calls per second, may be made from here.
+    pub fn grant(&self, calls: u32) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let part = self.limits.part(calls);
+        let before = state.limits.map_or(0, |limits| limits.concurrent);
+        if let Some(part) = &part
+            && part.concurrent > before
+        {
+            // What is gained was another's a moment ago, who may have just used it up.
+            state.pace = Pace::emptied(&part.rate, now);
+        }
+        state.limits = part;
     }
 
     /// The route failed a call or a ping. It is left alone for 1, 2, 4 … 60 s, and at least for as long
@@ -217,7 +280,8 @@ impl Permit {
     pub fn take_up(&self) {
         let now = self.route.clock.now();
         let mut state = self.route.state();
-        if state.pace.take(&self.route.limits.rate, now).is_err() {
+        let rate = state.limits.unwrap_or(self.route.limits).rate;
+        if state.pace.take(&rate, now).is_err() {
             tracing::debug!(route.name = %self.route.name, "a call from a failed route went over the pace");
         }
     }
@@ -266,8 +330,14 @@ const WHEN_FULL: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct State {
+    /// This node's part of the limits; nothing at all while other nodes hold everything.
+    limits: Option<RouteLimits>,
     pace: Pace,
     active: u32,
+    /// Calls for which there was no room since somebody asked; one that asks again counts again.
+    turned_away: u32,
+    /// A call had to wait for the pace since somebody asked.
+    paced: bool,
     down: Option<Down>,
     up_since: Option<Timestamp>,
     last_failure: Option<String>,
@@ -282,7 +352,8 @@ struct Down {
 }
 
 impl State {
-    fn look(&self, limits: &RouteLimits, now: Timestamp) -> Result<(), Readiness> {
+    /// The limits within which a call may be made now, apart from the pace.
+    fn look(&mut self, now: Timestamp) -> Result<RouteLimits, Readiness> {
         if let Some(down) = &self.down {
             if now < down.retry_at {
                 return Err(Readiness::Down(until(now, down.retry_at)));
@@ -291,10 +362,13 @@ impl State {
                 return Err(Readiness::Down(WHEN_FULL));
             }
         }
-        if self.active >= limits.concurrent {
-            return Err(Readiness::Wait(WHEN_FULL));
+        match self.limits {
+            Some(limits) if self.active < limits.concurrent => Ok(limits),
+            Some(_) | None => {
+                self.turned_away = self.turned_away.saturating_add(1);
+                Err(Readiness::Wait(WHEN_FULL))
+            }
         }
-        Ok(())
     }
 }
 
@@ -353,6 +427,40 @@ mod tests {
         assert!(route.stand_by().is_err());
         drop(one);
         assert_eq!(route.readiness(), Readiness::Ready);
+    }
+
+    #[test]
+    fn a_part_of_the_limits_is_all_there_is_for_a_node() {
+        let (route, clock) = route(4.0, 10);
+        assert_eq!(route.demand().wanted, 0);
+        route.grant(5);
+        let held: Vec<Permit> = (0..2)
+            .map(|_| route.reserve().expect("half the pace"))
+            .collect();
+        assert!(
+            route.reserve().is_err(),
+            "four a second are for all nodes together"
+        );
+        let demand = route.demand();
+        assert_eq!((demand.limit, demand.used, demand.wanted), (10, 2, 10));
+        clock.turn(Duration::from_secs(1));
+        let mut more: Vec<Permit> = (0..2)
+            .map(|_| route.reserve().expect("half the pace"))
+            .collect();
+        clock.turn(Duration::from_secs(1));
+        more.push(route.reserve().expect("the fifth"));
+        assert_eq!(route.readiness(), Readiness::Wait(WHEN_FULL));
+        assert_eq!((route.demand().used, route.demand().wanted), (5, 5));
+        // What is gained may just have been used up by the node that lost it.
+        route.grant(10);
+        assert!(matches!(route.readiness(), Readiness::Wait(_)));
+        assert_eq!(route.demand().wanted, 10, "short of the pace");
+        clock.turn(Duration::from_secs(1));
+        assert_eq!(route.readiness(), Readiness::Ready);
+        route.grant(0);
+        drop((held, more));
+        assert_eq!(route.readiness(), Readiness::Wait(WHEN_FULL));
+        assert_eq!(route.demand().wanted, 1, "it asks for one");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The wheel (`wheel`) sleeps until the next due moment or a signal; every claimed callback is carried
 //! (`carry`) by a task of its own, so that a slow peer never delays another call; leases are lengthened
-//! while a call lasts (`lease`); after a start what became due meanwhile is taken up at a pace (`catch_up`); what an earlier run left is cleaned up and rescued (`rescue`).
+//! while a call lasts (`lease`); a route that other nodes use too is used in part (`share`); after a start what became due meanwhile is taken up at a pace (`catch_up`); what an earlier run left is cleaned up and rescued (`rescue`).
 
 mod carry;
 mod catch_up;
@@ -15,6 +15,7 @@ mod place;
 mod planner;
 mod prune;
 mod rescue;
+mod share;
 mod wheel;
 mod windows;
 
@@ -201,7 +202,7 @@ impl Dispatcher {
         });
         let tasks = TaskTracker::new();
         let loops = TaskTracker::new();
-        loops.spawn(wheel::turn(parts.clone(), tasks.clone()));
+        loops.spawn(work(parts.clone(), tasks.clone()));
         loops.spawn(lease::keep(parts.clone()));
         loops.spawn(prune::now_and_then(parts.clone()));
         Dispatcher {
@@ -260,6 +261,20 @@ impl Dispatcher {
     /// Ends the wait of [`Dispatcher::drain`] from elsewhere.
     pub fn hurry(&self) {
         self.parts.stopping.cancel();
+    }
+}
+
+/// Nothing is dialled before it is known how much of each route is ours.
+async fn work(parts: Arc<Parts>, tasks: TaskTracker) {
+    match share::first(&parts).await {
+        Some(good_until) => {
+            let sharing = tokio::spawn(share::keep(parts.clone(), good_until));
+            wheel::turn(parts, tasks).await;
+            if let Err(error) = sharing.await {
+                tracing::error!(error = %error, "sharing the routes' limits ended badly");
+            }
+        }
+        None => wheel::turn(parts, tasks).await,
     }
 }
 

@@ -12,6 +12,7 @@ pub mod order;
 pub mod permitted;
 pub mod plan;
 pub mod retry;
+pub mod shares;
 pub mod slots;
 pub mod spans;
 pub mod staffing;

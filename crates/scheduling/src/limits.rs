@@ -91,6 +91,15 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// Without a token: the first comes an interval from now.
+    pub fn emptied(rate: &PaceRate, now: Timestamp) -> Pace {
+        let burst = i32::try_from(rate.burst).unwrap_or(i32::MAX);
+        let depth = rate.interval.saturating_mul(burst);
+        Pace {
+            full_at: Some(now.saturating_add(depth).unwrap_or(Timestamp::MAX)),
+        }
+    }
+
     /// Takes one token, or says when there will be one.
     pub fn take(&mut self, rate: &PaceRate, now: Timestamp) -> Result<(), Timestamp> {
         let depth = rate

@@ -110,6 +110,12 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Lapsed>>;
 
+    /// Takes a node's part of every route's limit, in the order in which the routes are named. `None`: nobody else
+    /// can be at this store, and the routes are used whole.
+    async fn share_routes(&self, _order: ShareOrder) -> Result<Option<Vec<u32>>> {
+        Ok(None)
+    }
+
     /// Remembers dialog identifiers of a live attempt. A late holder of an older claim changes nothing.
     async fn note_legs(
         &self,

@@ -201,6 +201,25 @@ pub struct HeldClaim {
     pub fence: u64,
 }
 
+/// What a node uses and wants of the routes, which other nodes may use too.
+#[derive(Clone, Debug)]
+pub struct ShareOrder {
+    pub node: NodeId,
+    /// What is granted is nobody else's for so long; nothing: it is given back.
+    pub lasts: Duration,
+    pub routes: Vec<RouteShare>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteShare {
+    pub route: String,
+    /// Concurrent calls of all nodes together.
+    pub limit: u32,
+    pub used: u32,
+    /// What is used included.
+    pub wanted: u32,
+}
+
 /// A claim taken over, with what was in the air.
 #[derive(Clone, Debug)]
 pub struct Lapsed {

@@ -8,7 +8,7 @@ use super::plan::{CUSTOMER, Plan, Unplaceable, Ways};
 use crate::Channel;
 use crate::masked::masked;
 use crate::order::{Near, Order, Progress, Readiness, Receipt, RouteHealth};
-use crate::route::{Permit, Route};
+use crate::route::{Permit, Route, RouteUse};
 use async_trait::async_trait;
 use ringback_callbacks::clock::Clock;
 use ringback_callbacks::contact::ResponseType;
@@ -177,6 +177,16 @@ impl Channel for SipChannel {
 
     fn routes(&self) -> Vec<RouteHealth> {
         self.ways.routes().map(|route| route.health()).collect()
+    }
+
+    fn demand(&self) -> Vec<RouteUse> {
+        self.ways.routes().map(|route| route.demand()).collect()
+    }
+
+    fn grant(&self, route: &str, calls: u32) {
+        if let Some(route) = self.ways.routes().find(|found| found.name() == route) {
+            route.grant(calls);
+        }
     }
 
     async fn shutdown(&self) {

@@ -6,7 +6,7 @@ use super::outcome::{self, Meaning};
 use super::session::{Ending, Fault, Session, Step};
 use crate::Channel;
 use crate::order::{Order, Progress, Readiness, RouteHealth};
-use crate::route::{self, Route};
+use crate::route::{self, Route, RouteUse};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use ringback_callbacks::clock::Clock;
@@ -168,6 +168,16 @@ impl Channel for SmtpChannel {
 
     fn routes(&self) -> Vec<RouteHealth> {
         self.ways.iter().map(|way| way.route.health()).collect()
+    }
+
+    fn demand(&self) -> Vec<RouteUse> {
+        self.ways.iter().map(|way| way.route.demand()).collect()
+    }
+
+    fn grant(&self, route: &str, calls: u32) {
+        if let Some(way) = self.ways.iter().find(|way| way.route.name() == route) {
+            way.route.grant(calls);
+        }
     }
 
     async fn shutdown(&self) {

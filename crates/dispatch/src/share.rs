@@ -1,0 +1,109 @@
+//! Keeps this node to its part of what every route may carry, where other nodes use the same routes.
+//!
+//! Once a second the node tells the store what it uses and wants, and is told what it may use. A store that only
+//! one node can be at says so at the first question, and the routes are used whole.
+
+use crate::Parts;
+use jiff::Timestamp;
+use ringback_callbacks::wire_time::plus;
+use ringback_store::{RouteShare, ShareOrder, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Until when the parts that were granted last may be used; `None`: for ever, because nobody else is there.
+pub async fn first(parts: &Parts) -> Option<Timestamp> {
+    let now = parts.clock.now();
+    match ask(parts, lasting(parts)).await {
+        Ok(true) => Some(plus(now, parts.settings.lease)),
+        Ok(false) => None,
+        Err(error) => {
+            tracing::error!(error = %error, "the limits of the routes could not be shared: no route is used");
+            give_up(parts);
+            Some(now)
+        }
+    }
+}
+
+pub async fn keep(parts: Arc<Parts>, mut good_until: Timestamp) {
+    let mut idle = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = parts.ended.cancelled() => break,
+            () = parts.clock.sleep_until(plus(parts.clock.now(), EVERY)) => {}
+        }
+        let now = parts.clock.now();
+        match ask(&parts, lasting(&parts)).await {
+            Ok(_) => {
+                good_until = plus(now, parts.settings.lease);
+                idle = false;
+            }
+            Err(error) => {
+                parts.observer.store_failed();
+                if now >= good_until && !idle {
+                    tracing::error!(
+                        error = %error,
+                        "the limits of the routes could not be shared for as long as a claim holds: no route is used"
+                    );
+                    give_up(&parts);
+                    idle = true;
+                }
+            }
+        }
+    }
+    // Said so that the others need not wait for it to lapse; if it cannot be said, they wait.
+    if let Err(error) = ask(&parts, Duration::ZERO).await {
+        tracing::warn!(error = %error, "the parts of the routes' limits could not be given back");
+    }
+}
+
+/// Longer than a claim: calls of a node that has died ring until somebody has rescued them.
+fn lasting(parts: &Parts) -> Duration {
+    parts.settings.lease * 2
+}
+
+/// Whether there is anything to share.
+async fn ask(parts: &Parts, lasts: Duration) -> Result<bool, StoreError> {
+    let routes: Vec<RouteShare> = parts
+        .channels
+        .0
+        .iter()
+        .flat_map(|channel| channel.demand())
+        .map(|demand| RouteShare {
+            route: demand.route,
+            limit: demand.limit,
+            used: demand.used,
+            wanted: demand.wanted,
+        })
+        .collect();
+    let names: Vec<String> = routes.iter().map(|share| share.route.clone()).collect();
+    let order = ShareOrder {
+        node: parts.node.clone(),
+        lasts,
+        routes,
+    };
+    let Some(granted) = parts.store.share_routes(order).await? else {
+        return Ok(false);
+    };
+    for (route, calls) in names.iter().zip(granted) {
+        grant(parts, route, calls);
+    }
+    Ok(true)
+}
+
+fn give_up(parts: &Parts) {
+    for channel in &parts.channels.0 {
+        for demand in channel.demand() {
+            channel.grant(&demand.route, 0);
+        }
+    }
+}
+
+/// Names of routes are told apart over all channels.
+fn grant(parts: &Parts, route: &str, calls: u32) {
+    for channel in &parts.channels.0 {
+        channel.grant(route, calls);
+    }
+}

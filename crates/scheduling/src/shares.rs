@@ -1,0 +1,186 @@
+//! One limit that several keep together: how much of it each may use, so that all of them never use more.
+//!
+//! Each holds a part that was granted, and asks again now and then. A part grows only into what nobody else
+//! holds, and shrinks only to what is in use: so the sum of all parts is never more than the limit, whoever asks
+//! when. Those who want more than there is get equal parts; what nobody wants is lent to all alike.
+
+/// What one of them holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// What it may use.
+    pub granted: u32,
+    /// What it uses and cannot give back at once.
+    pub used: u32,
+    /// What it would use if it could, what it uses already included.
+    pub wanted: u32,
+}
+
+/// What the one at `place` in `parts` may use from now on. `parts` are in an order on which all agree.
+pub fn grant(limit: u32, parts: &[Part], place: usize) -> u32 {
+    let Some(mine) = parts.get(place) else {
+        return 0;
+    };
+    let others = parts
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != place);
+    let held = others.fold(0_u32, |held, (_, part)| held.saturating_add(part.granted));
+    fair(limit, parts, place)
+        .min(limit.saturating_sub(held))
+        .max(mine.used)
+}
+
+/// What would be its part if everybody could be given theirs at once.
+fn fair(limit: u32, parts: &[Part], place: usize) -> u32 {
+    let mut given = vec![0_u32; parts.len()];
+    let mut left = limit;
+    // Who wants least is served first: what they leave is for those who want more.
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|index| (parts[*index].wanted.max(parts[*index].used), *index));
+    for (served, index) in order.iter().enumerate() {
+        let part = &parts[*index];
+        let waiting = u32::try_from(parts.len() - served).unwrap_or(u32::MAX);
+        // Rounded up, so that a limit smaller than their number still goes to somebody.
+        given[*index] = part.wanted.max(part.used).min(left.div_ceil(waiting));
+        left -= given[*index];
+    }
+    let all = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    let lent = left / all;
+    let odd = (left % all) as usize;
+    given[place]
+        .saturating_add(lent)
+        .saturating_add(u32::from(place < odd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn part(granted: u32, used: u32, wanted: u32) -> Part {
+        Part {
+            granted,
+            used,
+            wanted,
+        }
+    }
+
+    #[test]
+    fn parts_of_a_limit() {
+        type Case = (&'static str, u32, &'static [(u32, u32, u32)], usize, u32);
+        let table: &[Case] = &[
+            ("alone, all of it", 10, &[(0, 0, 0)], 0, 10),
+            (
+                "two who want nothing, half each",
+                10,
+                &[(0, 0, 0), (0, 0, 0)],
+                1,
+                5,
+            ),
+            (
+                "the odd one is for the first",
+                5,
+                &[(0, 0, 0), (0, 0, 0)],
+                0,
+                3,
+            ),
+            (
+                "the odd one is not for the second",
+                5,
+                &[(0, 0, 0), (0, 0, 0)],
+                1,
+                2,
+            ),
+            ("only what nobody holds", 10, &[(8, 0, 0), (0, 0, 9)], 1, 2),
+            (
+                "given back when another wants it",
+                10,
+                &[(8, 2, 2), (2, 2, 10)],
+                0,
+                2,
+            ),
+            (
+                "and taken by the one who wants it",
+                10,
+                &[(2, 2, 2), (2, 2, 10)],
+                1,
+                8,
+            ),
+            (
+                "not given back while in use",
+                10,
+                &[(9, 9, 9), (1, 1, 9)],
+                0,
+                9,
+            ),
+            (
+                "both want all: half each",
+                10,
+                &[(0, 0, 50), (0, 0, 50)],
+                1,
+                5,
+            ),
+            (
+                "one place for two: the first",
+                1,
+                &[(0, 0, 5), (0, 0, 5)],
+                0,
+                1,
+            ),
+            (
+                "one place for two: not the second",
+                1,
+                &[(1, 0, 5), (0, 0, 5)],
+                1,
+                0,
+            ),
+            (
+                "one place, and only the second wants it",
+                1,
+                &[(0, 0, 0), (0, 0, 1)],
+                1,
+                1,
+            ),
+            (
+                "a limit that was lowered under what is in use",
+                2,
+                &[(4, 4, 4), (0, 0, 1)],
+                1,
+                0,
+            ),
+            ("nobody of that name", 10, &[], 0, 0),
+        ];
+        for (what, limit, parts, place, expected) in table {
+            let parts: Vec<Part> = parts.iter().map(|(g, u, w)| part(*g, *u, *w)).collect();
+            assert_eq!(grant(*limit, &parts, *place), *expected, "{what}");
+        }
+    }
+
+    proptest! {
+        /// Whoever asks in whatever order, wanting whatever: the parts never add up to more than the limit, and
+        /// once all have asked twice without a change, nothing that is wanted lies idle.
+        #[test]
+        fn together_never_more_than_the_limit(
+            limit in 0_u32..40,
+            steps in prop::collection::vec((0_usize..4, 0_u32..40, 0_u32..40), 1..60),
+        ) {
+            let mut parts = [Part::default(); 4];
+            for (who, used, more) in steps {
+                parts[who].used = used.min(parts[who].granted);
+                parts[who].wanted = parts[who].used + more;
+                parts[who].granted = grant(limit, &parts, who);
+                let sum: u32 = parts.iter().map(|part| part.granted).sum();
+                prop_assert!(sum <= limit, "{parts:?}");
+                prop_assert!(parts[who].granted >= parts[who].used);
+            }
+            for _ in 0..2 {
+                for who in 0..4 {
+                    parts[who].granted = grant(limit, &parts, who);
+                }
+            }
+            let sum: u32 = parts.iter().map(|part| part.granted).sum();
+            let short = parts.iter().any(|part| part.granted < part.wanted);
+            prop_assert!(!short || sum == limit, "{parts:?} of {limit}");
+        }
+    }
+}
