@@ -1,6 +1,8 @@
 //! Telephone numbers: E.164 rebuilt from what was parsed, and which of them may be dialled at all.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumberFormat, PhoneNumberType};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -61,19 +63,35 @@ impl PhoneNumber {
         if !is_e164(e164) {
             return Err(ContactError::NotANumber);
         }
+        // The plan of a country is a set of patterns, and matching them costs more than reading the rest of a
+        // callback. A callback is read at each of its steps, mostly soon after one another.
+        static READ: LazyLock<Mutex<HashMap<String, PhoneNumber>>> = LazyLock::new(Mutex::default);
+        if let Some(number) = locked(&READ).get(e164) {
+            return Ok(number.clone());
+        }
+        let number = PhoneNumber::read_stored(e164);
+        let mut read = locked(&READ);
+        if read.len() >= NUMBERS_KEPT {
+            read.clear();
+        }
+        read.insert(e164.to_owned(), number.clone());
+        Ok(number)
+    }
+
+    fn read_stored(e164: &str) -> PhoneNumber {
         let known = PHONE_NUMBER_UTIL
             .parse(e164, None)
             .ok()
             .filter(|number| PHONE_NUMBER_UTIL.is_valid_number(number))
             .and_then(|number| PhoneNumber::from_library(&number).ok())
             .filter(|number| number.e164 == e164);
-        Ok(known.unwrap_or_else(|| PhoneNumber {
+        known.unwrap_or_else(|| PhoneNumber {
             e164: e164.to_owned(),
             region: None,
             kind: NumberType::Unknown,
             geographic: false,
             country_code: 0,
-        }))
+        })
     }
 
     /// E.164 in clear, like `+14155550123`.
@@ -121,6 +139,13 @@ impl PhoneNumber {
             e164,
         })
     }
+}
+
+/// Numbers whose plan is remembered: the calls of some minutes, in a few megabytes.
+const NUMBERS_KEPT: usize = 16_384;
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Display for PhoneNumber {
