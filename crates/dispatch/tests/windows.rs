@@ -29,8 +29,13 @@ impl Chance for Counting {
     }
 
     fn fill(&self, bytes: &mut [u8]) {
+        // Spread over all bits, so that no two customers get the same id.
         for byte in bytes {
-            *byte = (self.0.fetch_add(1, Ordering::Relaxed) % 251) as u8;
+            let mut count = self.0.fetch_add(1, Ordering::Relaxed);
+            for factor in [0xBF58_476D_1CE4_E5B9u64, 0x94D0_49BB_1331_11EB] {
+                count = (count ^ (count >> 29)).wrapping_mul(factor);
+            }
+            *byte = (count >> 56) as u8;
         }
     }
 }

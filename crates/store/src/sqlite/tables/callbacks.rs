@@ -28,7 +28,7 @@ pub(super) fn read(
 }
 
 /// Writes the whole callback: its document and every column made from it. Of a row that is there already only the
-/// columns that have changed are named: SQLite takes an entry out of its index and puts it back for every column that
+/// columns that have changed are named, and those that [`set_aside`] moves: SQLite takes an entry out of its index and puts it back for every column that
 /// an UPDATE names, whether or not its value is another.
 pub(super) fn write(
     conn: &Connection,
@@ -83,7 +83,8 @@ fn update(conn: &Connection, before: &Callback, after: &Callback, doc: &str) -> 
     let changed: Vec<_> = columns(before, &had)
         .into_iter()
         .zip(columns(after, &has))
-        .filter(|(had, has)| had != has)
+        // A callback set aside has other times in its index than in its document.
+        .filter(|(had, has)| had != has || matches!(has.0, "wakes_at" | "claim_until"))
         .map(|(_, has)| has)
         .collect();
     let search =
