@@ -218,6 +218,10 @@ impl Doors for Postgres {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        if let Some((writer, readers)) = &doors {
+            writer.close();
+            readers.close();
+        }
         drop(doors);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

@@ -5,7 +5,7 @@
 //! answered for itself, and fails alone.
 
 use super::faults::Fault;
-use super::lane::{Connected, Lane};
+use super::lane::{Fellows, Lane};
 use super::tables::PgTables;
 use super::target::Target;
 use crate::tables::{Kind, Needs, Tables};
@@ -25,6 +25,7 @@ pub(super) type Tell = Arc<dyn Fn(Vec<Signal>) + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
+    fellows: Arc<Fellows>,
 }
 
 pub(super) struct WriterParts {
@@ -95,7 +96,7 @@ impl Writer {
     ) -> std::io::Result<(Writer, Vec<std::thread::JoinHandle<()>>)> {
         let (jobs, inbox) = mpsc::channel(parts.queue.max(1));
         let inbox = Arc::new(Mutex::new(inbox));
-        let connected = Connected::default();
+        let fellows = Arc::<Fellows>::default();
         let mut threads = Vec::new();
         for number in 0..parts.lanes.max(1) {
             let desk = Desk {
@@ -103,7 +104,7 @@ impl Writer {
                 group: parts.group.max(1),
                 offset: parts.offset,
                 tell: Arc::clone(&parts.tell),
-                connected: Arc::clone(&connected),
+                fellows: Arc::clone(&fellows),
                 next: None,
             };
             let target = Arc::clone(&parts.target);
@@ -113,7 +114,12 @@ impl Writer {
                 Err(error) => tracing::error!(error = %error, "a writer cannot be started"),
             })?);
         }
-        Ok((Writer { jobs }, threads))
+        Ok((Writer { jobs, fellows }, threads))
+    }
+
+    /// The threads end when the last door is gone and the line is empty.
+    pub fn close(&self) {
+        self.fellows.close();
     }
 
     /// Runs a job and answers after the commit that holds it.
@@ -143,7 +149,7 @@ struct Desk {
     group: usize,
     offset: i64,
     tell: Tell,
-    connected: Connected,
+    fellows: Arc<Fellows>,
     /// Taken from the line already.
     next: Option<Box<dyn Job>>,
 }
@@ -152,7 +158,7 @@ impl Desk {
     /// Ends when the last door to the line is closed and the line is empty.
     fn run(mut self, mut lane: Lane) {
         loop {
-            lane.stand_back(&self.connected);
+            lane.stand_back(&self.fellows);
             let Some(jobs) = self.gather(&lane) else {
                 return;
             };
