@@ -20,6 +20,11 @@ pub(super) fn seats(tenant: &TenantId, queue: &QueueId) -> i64 {
     number(&["seats", tenant.as_str(), queue.as_str()])
 }
 
+/// Who may use how much of the routes.
+pub(super) fn routes() -> i64 {
+    number(&["routes"])
+}
+
 /// Bringing the schema up to date.
 pub(super) fn migrations() -> i64 {
     number(&["migrations"])

@@ -222,8 +222,14 @@ pub async fn what_broke_off_is_forgotten(town: &Town) {
         .append_body(&tenant(), Uuid::from_u128(3), 0, vec![3; 10], monday())
         .await
         .unwrap();
-    town.store.drop_body(&tenant(), Uuid::from_u128(3)).await.unwrap();
-    town.store.drop_body(&tenant(), Uuid::from_u128(2)).await.unwrap();
+    town.store
+        .drop_body(&tenant(), Uuid::from_u128(3))
+        .await
+        .unwrap();
+    town.store
+        .drop_body(&tenant(), Uuid::from_u128(2))
+        .await
+        .unwrap();
     assert_eq!(
         chunk(town, id, 0).await,
         Some(vec![2; 10]),
