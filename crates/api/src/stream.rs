@@ -103,7 +103,16 @@ pub async fn next_change(
     signals: &mut broadcast::Receiver<Signal>,
     matters: impl Fn(&Signal) -> bool,
 ) -> Result<(), Gone> {
-    let deadline = tokio::time::Instant::now() + LOOK_AGAIN;
+    next_change_within(LOOK_AGAIN, signals, matters).await
+}
+
+/// The same for a feed that looks again after `patience` even if no signal came.
+pub async fn next_change_within(
+    patience: Duration,
+    signals: &mut broadcast::Receiver<Signal>,
+    matters: impl Fn(&Signal) -> bool,
+) -> Result<(), Gone> {
+    let deadline = tokio::time::Instant::now() + patience.min(LOOK_AGAIN);
     loop {
         match tokio::time::timeout_at(deadline, signals.recv()).await {
             Err(_) | Ok(Err(RecvError::Lagged(_))) => return Ok(()),

@@ -6,6 +6,7 @@
 
 mod carry;
 mod catch_up;
+mod clocks;
 mod faults;
 mod lease;
 mod mail;
@@ -18,6 +19,7 @@ mod share;
 mod wheel;
 mod windows;
 
+pub use clocks::Apart;
 pub use observer::{Observer, Unobserved};
 pub use planner::Planner;
 pub use windows::resolve_windows;

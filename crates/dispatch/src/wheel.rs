@@ -1,6 +1,7 @@
 //! The main loop: sleeps until the next due moment or a signal, then claims what is due.
 
 use crate::catch_up::CatchUp;
+use crate::clocks::Clocks;
 use crate::{Parts, carry, rescue};
 use jiff::Timestamp;
 use ringback_callbacks::wire_time::plus;
@@ -18,12 +19,13 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
     let mut signals = parts.store.signals();
     let settings = &parts.settings;
     let mut catch_up = CatchUp::new(settings.catch_up_per_second, settings.longest_sleep);
+    let mut clocks = Clocks::default();
     loop {
         if parts.draining.is_cancelled() {
             break;
         }
         // Left-overs first: a number that may still be ringing must be silent before it is rung again.
-        let next = match look(&parts, &tasks, &mut catch_up).await {
+        let next = match look(&parts, &tasks, &mut catch_up, &mut clocks).await {
             Ok(next) => next,
             Err(error) => {
                 parts.observer.store_failed();
@@ -68,7 +70,14 @@ async fn look(
     parts: &Arc<Parts>,
     tasks: &TaskTracker,
     catch_up: &mut CatchUp,
+    clocks: &mut Clocks,
 ) -> ringback_store::Result<Option<Timestamp>> {
+    if !clocks
+        .agree(parts.store.as_ref(), parts.clock.as_ref())
+        .await?
+    {
+        return Ok(Some(plus(parts.clock.now(), REST)));
+    }
     rescue::lapsed(parts, tasks).await?;
     let mut planned;
     let paced = loop {

@@ -61,14 +61,44 @@ pub struct ConfigArgs {
     /// Configuration file [default: ringback.toml, if it exists]
     #[arg(long, short, value_name = "FILE", env = "RINGBACK_CONFIG")]
     pub config: Option<PathBuf>,
+    /// The database, in place of the configuration's: `sqlite:PATH` or `postgres://user:password@host/database`
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RINGBACK_DATABASE",
+        hide_env_values = true
+    )]
+    pub database: Option<String>,
 }
 
 impl ConfigArgs {
     /// Reads the configuration; a bad one is told on standard error.
     pub fn load(&self) -> Result<Config, ExitCode> {
-        Config::load(self.config.as_deref(), Timestamp::now()).map_err(|error| {
+        let wrong = |error: &dyn std::fmt::Display| {
             eprintln!("{error}");
             ExitCode::from(EXIT_WRONG)
-        })
+        };
+        let mut config = Config::load(self.config.as_deref(), Timestamp::now())
+            .map_err(|error| wrong(&error))?;
+        if self.put_over(&mut config) {
+            let mut complaints = Vec::new();
+            config.server.check(&mut |key, reason| {
+                if key == "database" {
+                    complaints.push(format!("--database {reason}"));
+                }
+            });
+            if let Some(complaint) = complaints.first() {
+                return Err(wrong(complaint));
+            }
+        }
+        Ok(config)
+    }
+
+    /// What stands on the command line goes before what stands in the file; false if nothing does.
+    pub fn put_over(&self, config: &mut Config) -> bool {
+        if let Some(url) = &self.database {
+            config.server.database = Some(url.clone());
+        }
+        self.database.is_some()
     }
 }

@@ -86,9 +86,10 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let almanac = Arc::new(config.almanac.clone());
     let options = OpenOptions {
         almanac: almanac.clone(),
+        node: Some(config.server.node.clone()),
         ..OpenOptions::default()
     };
-    let store = ringback_store::open(&config.server.store_url(), options, chance.clone())
+    let store = ringback_store::open(&config.server.database_url(), options, chance.clone())
         .await
         .map_err(StartError::Store)?;
     seed(&config, store.as_ref(), clock.as_ref()).await?;
@@ -210,9 +211,13 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
         almanac: Arc::new(config.almanac.clone()),
         ..OpenOptions::default()
     };
-    ringback_store::open(&config.server.store_url(), options, Arc::new(SystemChance))
-        .await
-        .map_err(StartError::Store)
+    ringback_store::open(
+        &config.server.database_url(),
+        options,
+        Arc::new(SystemChance),
+    )
+    .await
+    .map_err(StartError::Store)
 }
 
 /// Opens the store of a configuration for a command that only looks: nothing is made, migrated or written, so that it
@@ -223,16 +228,21 @@ pub async fn open_to_read(config: &Config) -> Result<Arc<dyn Store>, StartError>
         read_only: true,
         ..OpenOptions::default()
     };
-    ringback_store::open(&config.server.store_url(), options, Arc::new(SystemChance))
-        .await
-        .map_err(StartError::Store)
+    ringback_store::open(
+        &config.server.database_url(),
+        options,
+        Arc::new(SystemChance),
+    )
+    .await
+    .map_err(StartError::Store)
 }
 
 fn prepare_data(config: &Config) -> Result<File, StartError> {
     make_private_dir(&config.server.data)?;
-    let database = config.server.store_url();
-    let database = Path::new(database.strip_prefix("sqlite:").unwrap_or(&database));
-    let mut path = database.as_os_str().to_owned();
+    // A file belongs to one server; on a shared database it is the data directory that does.
+    let kept = config.server.database_file();
+    let kept = kept.unwrap_or_else(|| config.server.data.join("node"));
+    let mut path = kept.into_os_string();
     path.push(".lock");
     let path = PathBuf::from(path);
     let failed = |error| StartError::Data {

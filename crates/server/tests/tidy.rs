@@ -126,6 +126,19 @@ fn only_the_sip_crate_names_the_stack() {
 }
 
 #[test]
+fn no_verb_knows_a_database() {
+    let mut files = Vec::new();
+    rust_files(&root().join("crates/store/src/verbs"), &mut files);
+    assert!(!files.is_empty(), "the verbs have moved");
+    for file in files {
+        let text = fs::read_to_string(&file).expect("readable");
+        for name in ["rusqlite", "sqlite", "postgres", "SELECT ", "INSERT "] {
+            assert!(!text.contains(name), "{} names {name}", file.display());
+        }
+    }
+}
+
+#[test]
 fn no_markers_are_left_over() {
     let markers = [
         concat!("todo", "!("),

@@ -2,8 +2,8 @@
 //!
 //! Verbs read the callback and the facts about it, ask the pure core (`ringback_callbacks::lifecycle`)
 //! what is to happen, and write callback, attempt, agents and events together. No decision is made here
-//! and no transaction stays open while a phone rings. Two private twins implement [`Store`]; nothing
-//! outside can name one, and no function asks which it is talking to.
+//! and no transaction stays open while a phone rings. The verbs are written once (`verbs`), over what they
+//! ask of a database (`tables`); nothing outside can name a database, and no function asks which it is on.
 
 mod effects;
 mod error;
@@ -275,6 +275,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Cheap proof that reading and writing work; for readiness.
     async fn ping(&self) -> Result<()>;
+    /// What time it is for the database; `None` where it has no clock of its own. Nodes that share one must agree
+    /// with it, or their leases mean nothing.
+    async fn clock(&self) -> Result<Option<Timestamp>>;
     /// Callbacks by tenant-less queue and state, for gauges.
     async fn counts(&self) -> Result<Vec<StateCount>>;
     /// Checks the database and every event chain.

@@ -41,6 +41,9 @@ pub struct OpenOptions {
     pub almanac: Arc<Almanac>,
     /// Where temporary files may go; `None`: the system's own place.
     pub temp: Option<PathBuf>,
+    /// Name of the node that opens it; on a shared database no other may have the same. `None`: a command that only
+    /// visits.
+    pub node: Option<String>,
     /// Only look: the database must exist with this program's schema, nothing is migrated, and every verb that writes
     /// answers an error.
     pub read_only: bool,
@@ -56,6 +59,7 @@ impl Default for OpenOptions {
             idempotency_kept: Duration::from_secs(48 * 3600),
             almanac: Arc::default(),
             temp: None,
+            node: None,
             read_only: false,
         }
     }
@@ -463,6 +467,8 @@ pub struct Examination {
     pub callbacks: u64,
     pub events: u64,
     pub chains_checked: u64,
+    /// What an operator should know about the database, though it is no fault.
+    pub remarks: Vec<String>,
     /// Faults found, in plain words; empty means healthy.
     pub faults: Vec<String>,
 }

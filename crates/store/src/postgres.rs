@@ -21,7 +21,7 @@ use crate::twin::{Doors, Twin};
 use crate::verbs::{House, Write};
 use crate::{OpenOptions, Result, Signal, StoreError};
 use faults::Fault;
-use herald::Herald;
+use herald::{Herald, Line};
 use jiff::Timestamp;
 use readers::Readers;
 use ringback_callbacks::clock::Chance;
@@ -58,6 +58,16 @@ pub(crate) async fn open(
             "LISTEN does not work here: a pooler lends connections by the transaction; other nodes' news are read by the clock"
         );
     }
+    // Taken before anything is claimed under it; a pooled connection cannot keep it.
+    let first = match &options.node {
+        Some(node) if !target.is_pooled() => Some(Line::open(&target, Some(node)).await.map_err(
+            |fault| match fault {
+                Fault::Refused(why) => StoreError::Configuration(why),
+                Fault::Raced(_) | Fault::Full | Fault::ReadOnly | Fault::Lost(_) => fault.into(),
+            },
+        )?),
+        Some(_) | None => None,
+    };
     let (signals, _) = broadcast::channel(SIGNALS);
     let (news, ear) = mpsc::unbounded_channel();
     let told = signals.clone();
@@ -88,6 +98,8 @@ pub(crate) async fn open(
             boot: Uuid::now_v7(),
             offset,
             signals: signals.clone(),
+            node: options.node.clone(),
+            first,
             news: ear,
         };
         tokio::spawn(herald.run());

@@ -426,7 +426,11 @@ pub(crate) trait Tables {
     /// Reads one row.
     fn pulse(&self) -> Result<()>;
 
+    /// What time it is for the database, if it has a clock of its own.
+    fn clock(&self) -> Result<Option<Timestamp>>;
     fn backend(&self) -> &'static str;
+    /// What an operator should know about it.
+    fn remarks(&self) -> Result<Vec<String>>;
     fn schema_version(&self) -> Result<u32>;
     /// Whether the database itself is whole; each fault in plain words.
     fn integrity(&self) -> Result<Vec<String>>;

@@ -556,6 +556,10 @@ impl<D: Doors> Store for Twin<D> {
         self.alone(|write, _| write.tables.beat()).await
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>> {
+        self.read(|tables, _| tables.clock()).await
+    }
+
     async fn counts(&self) -> Result<Vec<StateCount>> {
         self.read(|tables, _| tables.all_state_counts()).await
     }

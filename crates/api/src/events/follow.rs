@@ -14,9 +14,12 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use ringback_callbacks::ids::TenantId;
 use ringback_store::Signal;
+use std::time::Duration;
 
 /// Events read at one time.
 const BATCH: usize = 200;
+/// When a feed looks again after it told something.
+const SOON: Duration = Duration::from_millis(50);
 
 /// For the document.
 #[derive(utoipa::IntoParams)]
@@ -91,7 +94,14 @@ impl Follower {
     async fn run(mut self, outlet: Outlet) {
         // Subscribed before the first look, so that nothing falls between look and signal.
         let mut signals = self.state.store.signals();
-        while self.tell(&outlet).await.is_ok() {
+        // What was committed comes into the order of events a moment later where an older transaction still goes on,
+        // and nobody signals that: the feed looks again soon, and less and less often while nothing comes.
+        let mut patience = SOON;
+        while let Ok(told) = self.tell(&outlet).await {
+            patience = match told {
+                0 => patience.saturating_mul(2),
+                _ => SOON,
+            };
             let tenant = &self.tenant;
             let ours = |signal: &Signal| match signal {
                 Signal::Callback {
@@ -99,13 +109,18 @@ impl Follower {
                 } => changed == tenant,
                 Signal::Agent { .. } | Signal::Queue { .. } => false,
             };
-            if stream::next_change(&mut signals, ours).await.is_err() {
+            if stream::next_change_within(patience, &mut signals, ours)
+                .await
+                .is_err()
+            {
                 return;
             }
         }
     }
 
-    async fn tell(&mut self, outlet: &Outlet) -> Result<(), Gone> {
+    /// Tells what is new; says how many events that were.
+    async fn tell(&mut self, outlet: &Outlet) -> Result<usize, Gone> {
+        let mut told = 0;
         loop {
             let events = self.state.store.events_after(&self.tenant, self.after, BATCH).await.map_err(|error| {
                 tracing::warn!(%error, "an event stream ended because the store could not be read");
@@ -121,8 +136,9 @@ impl Follower {
                     .await?;
                 self.after = event.seq;
             }
+            told += events.len();
             if events.len() < BATCH {
-                return Ok(());
+                return Ok(told);
             }
         }
     }

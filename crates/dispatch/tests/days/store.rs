@@ -392,6 +392,11 @@ impl Store for Troubled {
         self.read(self.raw.ping()).await
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>> {
+        // It has none: asking is no step at which anything could happen.
+        self.raw.clock().await
+    }
+
     async fn counts(&self) -> Result<Vec<StateCount>> {
         self.read(self.raw.counts()).await
     }

@@ -9,10 +9,11 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ringback_callbacks::contact::{Contact, ResponseType};
+use ringback_dispatch::Apart;
+use ringback_store::Store;
 use serde::Serialize;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,7 +49,8 @@ const ASK: Duration = Duration::from_secs(5);
 pub async fn run(args: DoctorArgs) -> ExitCode {
     let mut findings = Vec::new();
     match Config::load(args.config.config.as_deref(), Timestamp::now()) {
-        Ok(config) => {
+        Ok(mut config) => {
+            args.config.put_over(&mut config);
             let from = config
                 .file
                 .as_ref()
@@ -109,11 +111,12 @@ fn print_report(findings: &[Finding], faults: usize) {
 
 /// The database and every event chain in it.
 async fn examine_store(config: &Config, findings: &mut Vec<Finding>) {
-    let url = config.server.store_url();
+    let url = config.server.database_shown();
     // Opening would make an empty database, and a report that all is well with it.
-    if url
-        .strip_prefix("sqlite:")
-        .is_some_and(|path| !Path::new(path).exists())
+    if config
+        .server
+        .database_file()
+        .is_some_and(|path| !path.exists())
     {
         findings.push(note(
             "database",
@@ -141,6 +144,12 @@ async fn examine_store(config: &Config, findings: &mut Vec<Finding>) {
                 "{} callbacks, {} events, {} chains verified",
                 found.callbacks, found.events, found.chains_checked
             );
+            findings.extend(
+                found
+                    .remarks
+                    .iter()
+                    .map(|text| note("database", text.clone())),
+            );
             if found.faults.is_empty() {
                 findings.push(good("records", chains));
             } else {
@@ -150,6 +159,7 @@ async fn examine_store(config: &Config, findings: &mut Vec<Finding>) {
         }
         Err(error) => findings.push(fault("database", error.to_string())),
     }
+    findings.extend(clocks(store.as_ref()).await);
     match store.keys().await {
         Ok(keys) => {
             let now = Timestamp::now();
@@ -162,6 +172,24 @@ async fn examine_store(config: &Config, findings: &mut Vec<Finding>) {
         Err(error) => findings.push(fault("keys", error.to_string())),
     }
     store.close().await;
+}
+
+/// Whether this machine and the database agree what time it is; nothing where the database has no clock.
+async fn clocks(store: &dyn Store) -> Option<Finding> {
+    let sent = Timestamp::now();
+    let theirs = match store.clock().await {
+        Ok(theirs) => theirs?,
+        Err(error) => return Some(fault("clock", error.to_string())),
+    };
+    let apart = Apart::between(sent, theirs, Timestamp::now());
+    Some(if apart.too_far() {
+        fault(
+            "clock",
+            format!("{apart}: nothing is dialled until they agree"),
+        )
+    } else {
+        good("clock", "this machine and the database agree".to_owned())
+    })
 }
 
 /// Which rules of local time are in use: the machine's where there are any, else the copy built in.

@@ -29,7 +29,7 @@ pub async fn run(args: MigrateArgs) -> ExitCode {
         Ok(found) => {
             println!(
                 "{}: schema version {} ({})",
-                config.server.store_url(),
+                config.server.database_shown(),
                 found.schema_version,
                 found.backend
             );

@@ -89,7 +89,10 @@ fn describe(config: &Config) -> String {
         config.server.node, config.server.tenant
     ));
     lines.push(format!("http            {}", config.server.listen));
-    lines.push(format!("database        {}", config.server.store_url()));
+    lines.push(format!(
+        "database        {}",
+        config.server.database_shown()
+    ));
     if config.sip.listen.is_empty() {
         lines.push("sip             off: no voice and no VoIP callbacks".to_owned());
     }

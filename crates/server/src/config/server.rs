@@ -14,10 +14,13 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Directory of the database and of everything else the server keeps. Made if absent, readable by its owner only.
     pub data: PathBuf,
-    /// The database: `sqlite:PATH`. Without it: `ringback.db` in the data directory.
-    pub store: Option<String>,
+    /// The database: `sqlite:PATH`, or `postgres://user:password@host:port/database` for several nodes (with
+    /// several hosts: `postgres://…@host:port,host:port/database?target_session_attrs=read-write`). Without it:
+    /// SQLite in `ringback.db` of the data directory.
+    pub database: Option<String>,
     /// Name of this server in claims and logs. Keep it over restarts: claims under the own name are taken
-    /// up again at once, those of another name only when their lease has run out.
+    /// up again at once, those of another name only when their lease has run out. On a shared database each node
+    /// has a name of its own.
     pub node: String,
     /// Organisation that the queues and agents below, and keys made by `ringback keys`, belong to. Requests
     /// without a key ([api] `open_on_loopback`) always belong to `default`.
@@ -32,7 +35,7 @@ impl Default for Server {
         Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8070)),
             data: PathBuf::from("ringback-data"),
-            store: None,
+            database: None,
             node: "main".to_owned(),
             tenant: TenantId::default(),
             shutdown_limit: Span::from_secs(60),
@@ -41,11 +44,33 @@ impl Default for Server {
 }
 
 impl Server {
-    pub fn store_url(&self) -> String {
-        match &self.store {
+    pub fn database_url(&self) -> String {
+        match &self.database {
             Some(url) => url.clone(),
             None => format!("sqlite:{}", self.data.join("ringback.db").display()),
         }
+    }
+
+    /// The database as it may be shown: without a password.
+    pub fn database_shown(&self) -> String {
+        let url = self.database_url();
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return url;
+        };
+        match rest.split_once('@') {
+            Some((user, place)) => {
+                let user = user.split(':').next().unwrap_or("");
+                format!("{scheme}://{user}@{place}")
+            }
+            None => url,
+        }
+    }
+
+    /// Whether the database is one file, which one server has to itself.
+    pub fn database_file(&self) -> Option<PathBuf> {
+        self.database_url()
+            .strip_prefix("sqlite:")
+            .map(PathBuf::from)
     }
 
     /// Where the real address is written once the server listens.
@@ -57,12 +82,12 @@ impl Server {
     pub fn resolve(&mut self, base: &Path) {
         self.data = base.join(&self.data);
         if let Some(path) = self
-            .store
+            .database
             .as_deref()
             .and_then(|url| url.strip_prefix("sqlite:"))
             && path != ":memory:"
         {
-            self.store = Some(format!("sqlite:{}", base.join(path).display()));
+            self.database = Some(format!("sqlite:{}", base.join(path).display()));
         }
     }
 
@@ -82,16 +107,18 @@ impl Server {
         if self.shutdown_limit > Span::from_hours(4) {
             complain("shutdown_limit", "must be at most 4h".to_owned());
         }
-        if self
-            .store
-            .as_deref()
-            .is_some_and(|url| !url.starts_with("sqlite:"))
+        let known = ["sqlite:", "postgres://", "postgresql://"];
+        if let Some(url) = self.database.as_deref()
+            && !known.iter().any(|scheme| url.starts_with(scheme))
         {
-            complain("store", "must begin with `sqlite:`".to_owned());
-        }
-        if self.store.as_deref() == Some("sqlite::memory:") {
             complain(
-                "store",
+                "database",
+                "must begin with `sqlite:` or `postgres://`".to_owned(),
+            );
+        }
+        if self.database.as_deref() == Some("sqlite::memory:") {
+            complain(
+                "database",
                 "must be a file: a database in memory would lose every promise".to_owned(),
             );
         }

@@ -21,7 +21,7 @@ fn an_empty_file_is_a_good_one() {
     let config = parse("", &[]).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8070");
     assert_eq!(
-        config.server.store_url(),
+        config.server.database_url(),
         "sqlite:/etc/ringback/ringback-data/ringback.db"
     );
     assert!(config.sip.engine().is_none() && config.routes.is_empty());
@@ -92,8 +92,8 @@ fn bad_configurations_are_told_with_line_and_key() {
         ("[server]\nnode = \"a b\"".into(), "line 2: `server.node` must have 1 to 64"),
         ("[server]\nshutdown_limit = \"5 minutes\"".into(), "line 2: `server.shutdown_limit`"),
         ("[server]\nshutdown_limit = \"5h\"".into(), "line 2: `server.shutdown_limit` must be at most 4h"),
-        ("[server]\nstore = \"postgres://x\"".into(), "line 2: `server.store` must begin with `sqlite:`"),
-        ("[server]\nstore = \"sqlite::memory:\"".into(), "line 2: `server.store` must be a file"),
+        ("[server]\ndatabase = \"mysql://x\"".into(), "line 2: `server.database` must begin with `sqlite:` or `postgres://`"),
+        ("[server]\ndatabase = \"sqlite::memory:\"".into(), "line 2: `server.database` must be a file"),
         ("[server]\ntenant = \"A B\"".into(), "line 2: `server.tenant`"),
         ("[http]\nmax_connections = -1".into(), "line 2: `http.max_connections` must be a whole number, 0 or more"),
         ("[http]\nmax_connections = 0".into(), "line 2: `http.max_connections` must be between"),

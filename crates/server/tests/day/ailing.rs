@@ -405,6 +405,11 @@ impl Store for Ailing {
         self.inner.ping().await
     }
 
+    async fn clock(&self) -> Result<Option<Timestamp>> {
+        self.asked("clock")?;
+        self.inner.clock().await
+    }
+
     async fn counts(&self) -> Result<Vec<StateCount>> {
         self.asked("counts")?;
         self.inner.counts().await

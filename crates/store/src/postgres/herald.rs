@@ -23,6 +23,10 @@ const LONGEST: usize = 7_500;
 const TOGETHER: Duration = Duration::from_millis(3);
 /// How often the record is read where nobody tells.
 const READING: Duration = Duration::from_secs(1);
+/// How often it is noted how far the record has been told.
+const NOTING: Duration = Duration::from_secs(30);
+/// How often a node tries to take its name before it gives up.
+const NAME_TRIES: u32 = 5;
 /// Before a lost connection is made anew.
 const REST: Duration = Duration::from_secs(1);
 /// Events read in one go.
@@ -36,8 +40,53 @@ pub(super) struct Herald {
     pub boot: Uuid,
     pub offset: i64,
     pub signals: broadcast::Sender<Signal>,
+    /// The node's name, which no other may have; `None` for who only visits.
+    pub node: Option<String>,
+    /// The connection that was made at the start.
+    pub first: Option<Line>,
     /// What was committed here.
     pub news: mpsc::UnboundedReceiver<Vec<Signal>>,
+}
+
+/// A connection to hear by.
+pub(super) struct Line {
+    client: Client,
+    ear: mpsc::UnboundedReceiver<AsyncMessage>,
+}
+
+impl Line {
+    /// Connects, takes the node's name, and listens.
+    pub async fn open(target: &Target, node: Option<&str>) -> Result<Line, super::faults::Fault> {
+        let (heard, ear) = mpsc::unbounded_channel();
+        let (client, connection) = target.connect_and_hear(Some(heard)).await?;
+        tokio::spawn(connection);
+        if let Some(node) = node {
+            // An earlier run of the same node may have been cut off a moment ago.
+            let mut left = NAME_TRIES;
+            while !is_ours(&client, node).await? {
+                left -= 1;
+                if left == 0 {
+                    return Err(super::faults::Fault::Refused(format!(
+                        "another node named `{node}` is at work on this database: give each node a name of its own \
+                         ([server] node)"
+                    )));
+                }
+                tokio::time::sleep(REST).await;
+            }
+        }
+        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+        Ok(Line { client, ear })
+    }
+}
+
+async fn is_ours(client: &Client, node: &str) -> Result<bool, super::faults::Fault> {
+    let rows = client
+        .query_typed(
+            "SELECT pg_try_advisory_lock($1)",
+            &[(&super::locks::node(node), Type::INT8)],
+        )
+        .await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 impl Herald {
@@ -66,20 +115,20 @@ impl Herald {
     }
 
     async fn listen(&mut self, seen: &mut Option<i64>) -> Result<(), super::faults::Fault> {
-        let (heard, mut ear) = mpsc::unbounded_channel();
-        let (client, connection) = self.target.connect_and_hear(Some(heard)).await?;
-        let connection = tokio::spawn(connection);
-        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+        let Line { client, mut ear } = match self.first.take() {
+            Some(line) => line,
+            None => Line::open(&self.target, self.node.as_deref()).await?,
+        };
         // What was told before this node listened.
         self.catch_up(&client, seen).await?;
+        let mut noting = tokio::time::interval(NOTING);
         loop {
             tokio::select! {
+                // From here the record is read, should the connection be lost.
+                _ = noting.tick() => *seen = Some(self.end(&client).await?),
                 news = self.news.recv() => match news {
                     Some(news) => self.tell(&client, news).await?,
-                    None => {
-                        connection.abort();
-                        return Ok(());
-                    }
+                    None => return Ok(()),
                 },
                 message = ear.recv() => match message {
                     Some(AsyncMessage::Notification(told)) => self.hear(told.payload()),
@@ -87,8 +136,6 @@ impl Herald {
                     None => return Err(super::faults::Fault::Lost("the connection to hear by is gone".to_owned())),
                 },
             }
-            // How far the record has been told, should the connection be lost.
-            *seen = None;
         }
     }
 
@@ -117,13 +164,7 @@ impl Herald {
         client: &Client,
         seen: &mut Option<i64>,
     ) -> Result<(), super::faults::Fault> {
-        let end = client
-            .query_typed(
-                "SELECT ((pg_snapshot_xmin(pg_current_snapshot())::text::bigint + $1) << 20) - 1",
-                &[(&self.offset, Type::INT8)],
-            )
-            .await?;
-        let end: i64 = end.first().map_or(0, |row| row.get(0));
+        let end = self.end(client).await?;
         let Some(mut after) = *seen else {
             *seen = Some(end);
             return Ok(());
@@ -153,6 +194,17 @@ impl Herald {
         }
         *seen = Some(end);
         Ok(())
+    }
+
+    /// Behind everything that is committed and in order.
+    async fn end(&self, client: &Client) -> Result<i64, super::faults::Fault> {
+        let rows = client
+            .query_typed(
+                "SELECT ((pg_snapshot_xmin(pg_current_snapshot())::text::bigint + $1) << 20) - 1",
+                &[(&self.offset, Type::INT8)],
+            )
+            .await?;
+        Ok(rows.first().map_or(0, |row| row.get(0)))
     }
 
     async fn tell(

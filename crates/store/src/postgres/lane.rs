@@ -8,17 +8,23 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 /// After a failed connect nobody is kept waiting for another try before this has passed.
 const REST: Duration = Duration::from_millis(300);
 
+/// How many of a kind have a connection.
+pub(super) type Connected = Arc<AtomicUsize>;
+
 pub(super) struct Lane {
     pub runtime: Rc<Runtime>,
     target: Arc<Target>,
     session: Option<Session>,
     failed: Option<(Instant, Fault)>,
+    /// Whether it counts among the connected.
+    counted: bool,
     /// Queues with slots that this connection has seen.
     pub slotted: RefCell<HashSet<(TenantId, QueueId)>>,
 }
@@ -31,6 +37,7 @@ impl Lane {
             target,
             session: None,
             failed: None,
+            counted: false,
             slotted: RefCell::default(),
         })
     }
@@ -59,6 +66,26 @@ impl Lane {
                 self.failed = Some((Instant::now(), fault.clone()));
                 Err(fault)
             }
+        }
+    }
+
+    /// A thread whose connection cannot be had leaves the work to those that have one. If nobody has, it takes the work
+    /// all the same, so that callers are told.
+    pub fn stand_back(&mut self, connected: &Connected) {
+        loop {
+            let ready = self.ready().is_ok();
+            if ready != self.counted {
+                self.counted = ready;
+                if ready {
+                    connected.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    connected.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+            if ready || connected.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            std::thread::sleep(REST);
         }
     }
 

@@ -25,6 +25,16 @@ pub(super) fn routes() -> i64 {
     number(&["routes"])
 }
 
+/// A key of an application, by its hash.
+pub(super) fn key(hash: &[u8; 32]) -> i64 {
+    number(&["key", &hex::encode(hash)])
+}
+
+/// A node's name. Held as long as its connection lasts: no other may work under it.
+pub(super) fn node(name: &str) -> i64 {
+    number(&["node", name])
+}
+
 /// Bringing the schema up to date.
 pub(super) fn migrations() -> i64 {
     number(&["migrations"])

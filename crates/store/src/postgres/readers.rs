@@ -1,6 +1,6 @@
 //! A few threads that answer reads. A read that would wait too long in line is told to come back.
 
-use super::lane::Lane;
+use super::lane::{Connected, Lane};
 use super::tables::PgTables;
 use super::target::Target;
 use crate::tables::Tables;
@@ -28,12 +28,14 @@ impl Readers {
     ) -> std::io::Result<(Readers, Vec<std::thread::JoinHandle<()>>)> {
         let (reads, inbox) = mpsc::channel::<Read>(WAITING);
         let inbox = Arc::new(Mutex::new(inbox));
+        let connected = Connected::default();
         let mut threads = Vec::new();
         for number in 0..lanes.max(1) {
             let (inbox, target) = (Arc::clone(&inbox), Arc::clone(target));
+            let connected = Arc::clone(&connected);
             let thread = std::thread::Builder::new().name(format!("store-reader-{number}"));
             threads.push(thread.spawn(move || match Lane::new(target) {
-                Ok(lane) => run(lane, &inbox, offset),
+                Ok(lane) => run(lane, &inbox, &connected, offset),
                 Err(error) => tracing::error!(error = %error, "a reader cannot be started"),
             })?);
         }
@@ -58,8 +60,9 @@ impl Readers {
     }
 }
 
-fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, offset: i64) {
+fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, connected: &Connected, offset: i64) {
     loop {
+        lane.stand_back(connected);
         let next = lane
             .runtime
             .block_on(async { inbox.lock().await.recv().await });

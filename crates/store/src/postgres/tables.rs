@@ -636,8 +636,16 @@ impl Tables for PgTables<'_> {
         self.ask("SELECT beats FROM installation", &[]).map(drop)
     }
 
+    fn clock(&self) -> Result<Option<Timestamp>> {
+        self.read_clock().map(Some)
+    }
+
     fn backend(&self) -> &'static str {
         "postgres"
+    }
+
+    fn remarks(&self) -> Result<Vec<String>> {
+        self.list_remarks()
     }
 
     fn schema_version(&self) -> Result<u32> {

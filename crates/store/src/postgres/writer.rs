@@ -5,7 +5,7 @@
 //! answered for itself, and fails alone.
 
 use super::faults::Fault;
-use super::lane::Lane;
+use super::lane::{Connected, Lane};
 use super::tables::PgTables;
 use super::target::Target;
 use crate::tables::{Kind, Needs, Tables};
@@ -95,6 +95,7 @@ impl Writer {
     ) -> std::io::Result<(Writer, Vec<std::thread::JoinHandle<()>>)> {
         let (jobs, inbox) = mpsc::channel(parts.queue.max(1));
         let inbox = Arc::new(Mutex::new(inbox));
+        let connected = Connected::default();
         let mut threads = Vec::new();
         for number in 0..parts.lanes.max(1) {
             let desk = Desk {
@@ -102,6 +103,7 @@ impl Writer {
                 group: parts.group.max(1),
                 offset: parts.offset,
                 tell: Arc::clone(&parts.tell),
+                connected: Arc::clone(&connected),
                 next: None,
             };
             let target = Arc::clone(&parts.target);
@@ -141,6 +143,7 @@ struct Desk {
     group: usize,
     offset: i64,
     tell: Tell,
+    connected: Connected,
     /// Taken from the line already.
     next: Option<Box<dyn Job>>,
 }
@@ -148,7 +151,11 @@ struct Desk {
 impl Desk {
     /// Ends when the last door to the line is closed and the line is empty.
     fn run(mut self, mut lane: Lane) {
-        while let Some(jobs) = self.gather(&lane) {
+        loop {
+            lane.stand_back(&self.connected);
+            let Some(jobs) = self.gather(&lane) else {
+                return;
+            };
             self.work(&mut lane, jobs);
         }
     }

@@ -522,6 +522,14 @@ impl Tables for SqliteTables<'_> {
         upkeep::pulse(self.conn)
     }
 
+    fn clock(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
+    fn remarks(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     fn backend(&self) -> &'static str {
         "sqlite"
     }

@@ -228,24 +228,23 @@ fn find_or_make(
             .customer
             .clone()
             .unwrap_or_else(|| house.chance.customer_id()),
-        name: None,
+        name: new.customer_name.clone(),
         contacts: Vec::new(),
         time_zone: None,
         do_not_call: false,
         created_at: now,
-        revision: 0,
+        revision: 1,
     });
-    let mut changed = is_new;
+    if is_new {
+        // Contacts point at their customer, so the customer is written before them.
+        tables.write_customer(&customer)?;
+        customers::learn_contacts(tables, &mut customer, contacts())?;
+        return Ok(customer);
+    }
+    let mut changed = false;
     if customer.name.is_none() && new.customer_name.is_some() {
         customer.name.clone_from(&new.customer_name);
         changed = true;
-    }
-    if is_new {
-        // Contacts point at their customer, so the customer is written before them.
-        tables.write_customer(&Customer {
-            revision: 1,
-            ..customer.clone()
-        })?;
     }
     changed |= customers::learn_contacts(tables, &mut customer, contacts())?;
     if changed {

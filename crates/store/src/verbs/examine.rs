@@ -13,6 +13,7 @@ pub(crate) fn examine(tables: &dyn Tables) -> Result<Examination> {
     let mut found = Examination {
         backend: tables.backend().to_owned(),
         schema_version: tables.schema_version()?,
+        remarks: tables.remarks()?,
         ..Examination::default()
     };
     for fault in tables.integrity()? {

@@ -67,10 +67,13 @@ pub(super) fn forbid_by_contact(
     customer: &mut Customer,
     contact: &Contact,
 ) -> Result<()> {
+    if customer.do_not_call || customer.contacts.iter().any(|own| own == contact.expose()) {
+        return Ok(());
+    }
     let Some(owner) = tables.owner_of(&customer.tenant, contact.expose())? else {
         return Ok(());
     };
-    if owner != customer.id && !customer.do_not_call {
+    if owner != customer.id {
         let other = tables.customer(&customer.tenant, &owner)?;
         customer.do_not_call = other.is_some_and(|other| other.do_not_call);
     }

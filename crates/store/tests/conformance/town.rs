@@ -402,6 +402,19 @@ impl Town {
     }
 
     /// Every chain, counter and pair of hands is as it should be.
+    /// Every event of the tenant, once there are as many: the last of them may come into the order a moment after
+    /// their commit.
+    pub async fn followed(&self, number: usize) -> Vec<ringback_callbacks::event::Event> {
+        for _ in 0..3000 {
+            let events = self.store.events_after(&tenant(), 0, 1000).await.unwrap();
+            if events.len() >= number {
+                return events;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("fewer than {number} events within a minute");
+    }
+
     pub async fn is_healthy(&self) {
         let found = self.store.examine().await.expect("an examination");
         assert_eq!(found.faults, Vec::<String>::new());

@@ -244,7 +244,15 @@ impl PgTables<'_> {
 
     pub(super) fn end_of_events(&self) -> Result<i64> {
         let sql = format!(
-            "SELECT ((pg_snapshot_xmin(pg_current_snapshot())::text::bigint + $1) << {PLACES}) - 1"
+            "WITH RECURSIVE tenants AS (
+                 (SELECT tenant FROM events ORDER BY tenant LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT e.tenant FROM events e WHERE e.tenant > t.tenant ORDER BY e.tenant LIMIT 1)
+                 FROM tenants t WHERE t.tenant IS NOT NULL)
+             SELECT coalesce(max(last.seq), 0) FROM tenants t CROSS JOIN LATERAL (
+                 SELECT e.seq FROM events e WHERE e.tenant = t.tenant
+                     AND e.seq < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint + $1) << {PLACES}
+                 ORDER BY e.seq DESC LIMIT 1) AS last"
         );
         let rows = self.ask(&sql, &[&self.offset])?;
         rows.first().map_or(Ok(0), |row| get(row, 0))

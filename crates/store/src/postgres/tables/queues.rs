@@ -111,6 +111,19 @@ impl PgTables<'_> {
     }
 
     pub(super) fn put_key(&self, key: &ApiKey) -> Result<()> {
+        // No index over all tenants keeps two keys from being the same; this does.
+        self.lock(vec![super::super::locks::key(&key.hash)])?;
+        let twins = self.ask(
+            "SELECT 1 FROM api_keys WHERE hash = $1 AND (tenant, id) <> ($2, $3)",
+            &[&key.hash.as_slice(), &key.tenant.as_str(), &key.id],
+        )?;
+        if !twins.is_empty() {
+            return Err(crate::StoreError::Conflict {
+                field: None,
+                code: "constraint",
+                detail: "there is such a key already".to_owned(),
+            });
+        }
         let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.name()).collect();
         self.write(
             "INSERT INTO api_keys (tenant, id, name, hash, application, scopes, created_at, expires_at, revoked_at)

@@ -44,6 +44,48 @@ impl PgTables<'_> {
         Ok(gone)
     }
 
+    pub(super) fn read_clock(&self) -> Result<Timestamp> {
+        let rows = self.ask(
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+            &[],
+        )?;
+        let at = rows.first().map_or(Ok(0), |row| get(row, 0))?;
+        time(at, "clock", "now")
+    }
+
+    /// Settings under which what is promised elsewhere does not hold, or holds differently.
+    pub(super) fn list_remarks(&self) -> Result<Vec<String>> {
+        let rows = self.ask(
+            "SELECT current_setting('server_version'), current_setting('fsync') = 'on',
+                 current_setting('full_page_writes') = 'on', current_setting('synchronous_standby_names') <> ''",
+            &[],
+        )?;
+        let mut remarks = Vec::new();
+        let Some(row) = rows.first() else {
+            return Ok(remarks);
+        };
+        let replicated = if get(row, 3)? {
+            "with synchronous stand-bys"
+        } else {
+            "without a synchronous stand-by"
+        };
+        remarks.push(format!("PostgreSQL {}, {replicated}", get::<&str>(row, 0)?));
+        if !get::<bool>(row, 1)? {
+            remarks.push("fsync is off: a power cut loses what was promised".to_owned());
+        }
+        if !get::<bool>(row, 2)? {
+            remarks.push("full_page_writes is off: a power cut may damage the database".to_owned());
+        }
+        if self.begin != "BEGIN" {
+            remarks.push(
+                "a pooler lends connections by the transaction, so LISTEN does not work: other nodes' news are read \
+                 by the clock, a second late; connect directly, or by a pooler in session mode"
+                    .to_owned(),
+            );
+        }
+        Ok(remarks)
+    }
+
     /// What the columns of one table say against those of another, where a foreign key would have watched.
     pub(super) fn check_columns(&self) -> Result<Vec<String>> {
         let mut faults = Vec::new();

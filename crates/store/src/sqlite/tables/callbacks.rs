@@ -76,7 +76,7 @@ pub(super) fn write(
         return Err(damaged("callbacks", "id", "the row to be changed is gone"));
     }
     if before.is_none_or(|before| before.contacts != callback.contacts) {
-        write_contacts(conn, callback)?;
+        write_contacts(conn, before.is_some(), callback)?;
     }
     Ok(())
 }
@@ -98,11 +98,13 @@ const UPDATE_CALLBACK: &str = "
         ended_at = :ended_at, revision = :revision, search = :search, doc = :doc
     WHERE tenant = :tenant AND id = :id";
 
-fn write_contacts(conn: &Connection, callback: &Callback) -> Result<()> {
+fn write_contacts(conn: &Connection, has_some: bool, callback: &Callback) -> Result<()> {
     let tenant = callback.interaction.tenant.as_str();
     let id = blob(&callback.interaction.id.0);
-    conn.prepare_cached("DELETE FROM callback_contacts WHERE tenant = ?1 AND callback = ?2")?
-        .execute(params![tenant, id])?;
+    if has_some {
+        conn.prepare_cached("DELETE FROM callback_contacts WHERE tenant = ?1 AND callback = ?2")?
+            .execute(params![tenant, id])?;
+    }
     let mut insert = conn.prepare_cached(
         "INSERT INTO callback_contacts (tenant, callback, step, contact, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
