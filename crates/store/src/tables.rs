@@ -7,7 +7,8 @@
 use crate::events::Sealed;
 use crate::seats::Waiting;
 use crate::{
-    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, StateCount,
+    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, ShareOrder,
+    StateCount,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -412,6 +413,10 @@ pub(crate) trait Tables {
 
     // ── upkeep ───────────────────────────────────────────────────────────────────────────────────
 
+    /// What a node may use of the routes. `None`: nobody else can be at this database.
+    fn share_routes(&self, _order: &ShareOrder) -> Result<Option<Vec<u32>>> {
+        Ok(None)
+    }
     /// Deletes up to `limit` answers and as many holds that are past their time.
     fn prune_expired(&self, now: Timestamp, limit: usize) -> Result<u64>;
     /// Deletes up to `limit` unfinished uploads that nobody touched since `before`.

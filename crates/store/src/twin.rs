@@ -9,8 +9,8 @@ use crate::verbs::{
 use crate::{
     AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery,
     ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, HoldOrder,
-    InteractionQuery, Lapsed, Page, RecordOrder, Result, Signal, SlotHold, SlotList, SlotQuery,
-    StateCount, Store, StoreError, StoredAnswer,
+    InteractionQuery, Lapsed, Page, RecordOrder, Result, ShareOrder, Signal, SlotHold, SlotList,
+    SlotQuery, StateCount, Store, StoreError, StoredAnswer,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -252,6 +252,14 @@ impl<D: Doors> Store for Twin<D> {
             path::note_legs(write.tables, &tenant, attempt, fence, &legs)
         })
         .await
+    }
+
+    async fn share_routes(&self, order: ShareOrder) -> Result<Option<Vec<u32>>> {
+        if D::ONE_WRITER {
+            return Ok(None);
+        }
+        self.alone(move |write, _| write.tables.share_routes(&order))
+            .await
     }
 
     async fn prune(&self, now: Timestamp) -> Result<u64> {

@@ -13,8 +13,8 @@ use crate::tables::{
     SlotCount, Strays, Tables, Upload,
 };
 use crate::{
-    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, StateCount,
-    StoreError,
+    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, ShareOrder,
+    StateCount, StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -42,6 +42,7 @@ mod customers;
 mod line;
 mod lists;
 mod queues;
+mod shares;
 mod slots;
 mod upkeep;
 
@@ -609,6 +610,10 @@ impl Tables for PgTables<'_> {
 
     fn last_event(&self) -> Result<i64> {
         self.end_of_events()
+    }
+
+    fn share_routes(&self, order: &ShareOrder) -> Result<Option<Vec<u32>>> {
+        self.share(order).map(Some)
     }
 
     fn prune_expired(&self, now: Timestamp, limit: usize) -> Result<u64> {

@@ -10,7 +10,8 @@ use std::time::Duration;
 async fn what_a_frozen_node_says_too_late_changes_nothing() {
     let mut rig = Rig::of_two().await;
     let intake = rig.intake();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rig.busy(0).await;
     rig.nodes[0].process().signal("STOP");
     let frozen = Timestamp::now();
     let orphans = rig.customers().tally().open_by(&rig.hosts[0]);

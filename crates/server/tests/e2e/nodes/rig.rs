@@ -180,6 +180,15 @@ impl Rig {
         );
     }
 
+    /// Waits until several calls are up at a node, so that something is at stake.
+    pub async fn busy(&self, index: usize) {
+        eventually("several calls at one node", LIMIT, || async {
+            let open = self.customers().tally().open_by(&self.hosts[index]).len();
+            if open >= 4 { Ok(()) } else { Err(open) }
+        })
+        .await;
+    }
+
     /// Waits until attempts that were up at a node which has gone are over by the books, and says how long after
     /// `since` the last of them was.
     pub async fn rescue(
