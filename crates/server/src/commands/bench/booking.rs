@@ -7,25 +7,29 @@ use rand::random;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Bookings made by `make`, each with a key that was never used before.
-pub fn requests(make: impl Fn(u64) -> (String, Value) + Send + Sync + 'static) -> Maker {
-    let (run, first) = (random::<u64>(), random::<u32>());
-    Arc::new(move |index| {
-        let (_, body) = make(index + u64::from(first));
-        let key = format!("Idempotency-Key: {run:x}-{index}\r\n");
-        request("POST", "/v1/callbacks", &key, &body.to_string())
+/// Bookings made by `make`, each with a key that was never used before. The requests of one maker go on where they
+/// stopped when they are used for another round.
+fn requests(make: impl Fn(u64) -> (String, Value) + Send + Sync + 'static) -> Maker {
+    let (run, next) = (random::<u64>(), AtomicU64::new(0));
+    Arc::new(move |_| {
+        let nth = next.fetch_add(1, Ordering::Relaxed);
+        let key = format!("Idempotency-Key: {run:x}-{nth}\r\n");
+        request("POST", "/v1/callbacks", &key, &make(nth).1.to_string())
     })
 }
 
 /// Spread over queues, slots and customers.
 pub fn spread_out(first: Timestamp) -> Maker {
-    requests(move |index| super::town::spread_out(first, index))
+    // Somewhere else each time, so that a database that grows does not meet the same customers again and again.
+    let somewhere = u64::from(random::<u32>());
+    requests(move |nth| super::town::spread_out(first, somewhere + nth))
 }
 
 pub fn hot(first: Timestamp) -> Maker {
-    requests(move |index| super::town::hot(first, index))
+    requests(move |nth| super::town::hot(first, nth))
 }
 
 pub async fn rate(

@@ -7,6 +7,7 @@ use crate::clock::{SystemChance, SystemClock};
 use ringback_callbacks::clock::Clock;
 use ringback_callbacks::ids::{QueueId, TenantId};
 use ringback_callbacks::queue::Queue;
+use ringback_scheduling::Almanac;
 use ringback_store::{OpenOptions, Store};
 use serde_json::Value;
 use std::fs::DirBuilder;
@@ -178,6 +179,8 @@ pub async fn put_queue(store: &dyn Store, id: &str, rules: Value) -> Result<Queu
         created_at: SystemClock.now(),
         revision: 0,
     };
+    let checked = queue.rules.check(&Almanac::default(), queue.created_at);
+    checked.map_err(|problems| Setback::Broken(format!("a queue of the bench: {problems:?}")))?;
     let made = store.put_queue(queue, None).await;
     made.map_err(Setback::while_doing("a queue was refused"))
 }

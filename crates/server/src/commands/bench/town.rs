@@ -13,6 +13,8 @@ const BOOKED_DAYS: u64 = 14;
 const SPREAD_DAYS: u64 = 200;
 const SLOTS_OF_A_DAY: u64 = 96;
 const AREAS: [u32; 10] = [212, 213, 312, 415, 202, 305, 404, 512, 617, 702];
+/// Places of a slot: as many as rules may give.
+const PLACES: u64 = 10_000;
 /// Callbacks that one customer has.
 pub const OF_ONE_CUSTOMER: u64 = 10;
 
@@ -29,7 +31,7 @@ pub fn spread_queue(index: u64) -> String {
 /// Rules of a queue that sells places in slots, so many that none is full.
 pub fn with_slots() -> Value {
     let mut rules = plain();
-    rules["capacity"] = json!({"per_slot": 1_000_000});
+    rules["capacity"] = json!({"per_slot": PLACES});
     rules["booking"] = json!({"slot": "15m", "horizon": "366d"});
     rules
 }
@@ -39,7 +41,7 @@ pub fn plain() -> Value {
     json!({
         "name": "Bench",
         "hours": {"opening_hours": "24/7", "time_zone": "UTC"},
-        "delivery": {"kind": "dn", "dn": "8000", "location": "peer", "max_concurrent": 100_000},
+        "delivery": {"kind": "dn", "dn": "8000", "location": "peer", "max_concurrent": 10_000},
         "leg_order": "customer_first",
         "dial": {"regions": ["US"]},
         "routes": {"voice": ["peer"], "voip": [], "email": []},
@@ -92,10 +94,10 @@ pub fn booked(first: Timestamp, index: u64) -> (String, Value) {
     (BOOKED.to_owned(), body)
 }
 
-/// A booking that wants the slot that everybody wants.
-pub fn hot(first: Timestamp, index: u64) -> (String, Value) {
-    let (start, end) = slot(first, 40);
-    ("hot".to_owned(), booking("hot", &number(index), start, end))
+/// A booking that wants the slot that everybody wants. Shortly before it is sold out, everybody wants the next one.
+pub fn hot(first: Timestamp, nth: u64) -> (String, Value) {
+    let (start, end) = slot(first, nth / (PLACES - 500));
+    ("hot".to_owned(), booking("hot", &number(nth), start, end))
 }
 
 /// A booking that is due at that moment, in a queue without slots.
@@ -124,6 +126,8 @@ mod tests {
             .map(|n| spread_out(first, n).1["start_time"].to_string())
             .collect();
         assert!(starts.len() > 900);
-        assert_eq!(hot(first, 1).1["start_time"], hot(first, 2).1["start_time"]);
+        let wanted = |nth| hot(first, nth).1["start_time"].to_string();
+        assert_eq!(wanted(1), wanted(9000));
+        assert_ne!(wanted(1), wanted(PLACES));
     }
 }

@@ -105,7 +105,7 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, u16, usize)>, Setback> {
 /// A request as it goes over the wire. `extra` are whole lines of the head.
 pub fn request(method: &str, path: &str, extra: &str, body: &str) -> Vec<u8> {
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{extra}\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{extra}\r\n{body}",
         body.len()
     )
     .into_bytes()
