@@ -5,6 +5,9 @@ import * as measure from "./measure.mjs";
 
 const quiet = new Logger(() => () => {});
 const pool = new pg.Pool({ connectionString: measure.url, max: 10 });
+// What goes wrong is told by whoever waits for the answer.
+pool.on("error", () => {});
+pool.on("connect", (client) => client.on("error", () => {}));
 const utils = await makeWorkerUtils({ pgPool: pool, logger: quiet });
 await utils.migrate();
 

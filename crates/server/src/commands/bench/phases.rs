@@ -34,7 +34,10 @@ pub struct Extent {
     talk: Duration,
 }
 
+/// What the targets ask for.
 const LARGE: u64 = 10_000_000;
+const PENDING: u64 = 500_000;
+const BOOKED: u64 = 100_000;
 
 impl Extent {
     pub fn of(args: &BenchArgs) -> Extent {
@@ -59,9 +62,9 @@ impl Extent {
                 time: Duration::from_secs(2),
                 burst: 20_000,
                 growing_burst: 5000,
-                pending: 500_000,
+                pending: PENDING,
                 growth: vec![10_000, 100_000, 1_000_000],
-                booked: 100_000,
+                booked: BOOKED,
                 reads: 2000,
                 late: 4000,
                 idle: Duration::from_secs(60),
@@ -345,6 +348,9 @@ fn keep(ground: &Ground<'_>, stage: Stage, report: &mut Report) {
             if let Some(value) = value {
                 report.add(stage.place, id, value);
                 report.note(stage.place, id, format!("{} stored", stage.stored));
+                if stage.stored < LARGE && id != "slots-p99" {
+                    report.at_less(stage.place, id);
+                }
             }
         }
         let booked = ground.extent.booked.min(stage.stored);
@@ -353,6 +359,9 @@ fn keep(ground: &Ground<'_>, stage: Stage, report: &mut Report) {
             "slots-p99",
             format!("{booked} booked in the queue"),
         );
+        if booked < BOOKED {
+            report.at_less(stage.place, "slots-p99");
+        }
     }
     report.growth.push(stage);
 }
@@ -365,6 +374,11 @@ async fn pending(
     report: &mut Report,
 ) -> Result<(), Setback> {
     let (place, extent) = (ground.place(), ground.extent);
+    if size < PENDING {
+        for id in ["late-p50", "late-p99", "idle", "idle-database", "memory"] {
+            report.at_less(place, id);
+        }
+    }
     let waiting = format!("{size} pending");
     ground.say(&format!("lateness with {waiting}"));
     let raw = ground.house.fresh().await?;
@@ -410,6 +424,9 @@ async fn pending(
     report.add(place, "calls", held.most as f64);
     report.add(place, "calls-rate", held.per_second);
     report.add(place, "memory", held.memory as f64 / 1e6);
+    if held.memory_at < calls::CALLS_OF_MEMORY {
+        report.at_less(place, "memory");
+    }
     report.note(
         place,
         "memory",

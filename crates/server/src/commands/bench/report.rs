@@ -5,7 +5,7 @@ use super::growth::Stage;
 use super::peers::Peer;
 use super::spread::median;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Report {
     quick: bool,
     rounds: BTreeMap<(Place, &'static str), Vec<f64>>,
     notes: BTreeMap<(Place, &'static str), String>,
+    /// Measured under easier circumstances than the target's.
+    at_less: BTreeSet<(Place, &'static str)>,
     pub growth: Vec<Stage>,
     pub peers: Vec<Peer>,
     pub caveats: Vec<String>,
@@ -21,6 +23,8 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Reached,
+    /// Reached, but with less stored, waiting or up than the target asks for: it may be missed with all of it.
+    ReachedAtLess,
     Missed,
     /// There is nothing to reach.
     Told,
@@ -31,6 +35,7 @@ impl State {
     pub fn name(self) -> &'static str {
         match self {
             State::Reached => "reached",
+            State::ReachedAtLess => "reached at less",
             State::Missed => "missed",
             State::Told => "reported",
             State::NotMeasured => "not measured",
@@ -71,6 +76,11 @@ impl Report {
         self.notes.insert((place, id), words.into());
     }
 
+    /// The target asks for more than was there when this was measured.
+    pub fn at_less(&mut self, place: Place, id: &'static str) {
+        self.at_less.insert((place, id));
+    }
+
     pub fn value(&self, place: Place, id: &str) -> Option<f64> {
         let rounds = |place| {
             let row = ROWS.iter().find(|row| row.id == id)?;
@@ -104,7 +114,13 @@ impl Report {
         let state = match (value, target, reach) {
             (None, _, _) => State::NotMeasured,
             (Some(_), Target::Report, _) => State::Told,
-            (Some(_), _, Some(reach)) if reach >= 1.0 => State::Reached,
+            (Some(_), _, Some(reach)) if reach >= 1.0 => {
+                if self.at_less.contains(&(place, row.id)) {
+                    State::ReachedAtLess
+                } else {
+                    State::Reached
+                }
+            }
             (Some(_), _, Some(_)) => State::Missed,
             (Some(_), _, None) => State::NotMeasured,
         };
@@ -181,6 +197,7 @@ impl Report {
             let ratio = figure.ratio.map_or_else(String::new, decimals);
             let mark = match figure.state {
                 State::Reached => "✓ reached",
+                State::ReachedAtLess => "✓ reached at less",
                 State::Missed => "✗ missed",
                 State::Told => "",
                 State::NotMeasured => "not measured",

@@ -51,7 +51,7 @@ pub fn draw(report: &Report) -> String {
                 let end = scale(reach);
                 let (from, width) = (middle.min(end), (end - middle).abs().max(1.0));
                 let class = match figure.state {
-                    State::Reached => "reached",
+                    State::Reached | State::ReachedAtLess => "reached",
                     State::Missed | State::Told | State::NotMeasured => "missed",
                 };
                 let _ = writeln!(
