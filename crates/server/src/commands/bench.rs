@@ -45,7 +45,7 @@ pub struct BenchArgs {
     /// Measure for moments only, to see that everything can be measured
     #[arg(long)]
     quick: bool,
-    /// Measure only these parts: rounds, burst, growth
+    /// Measure only these parts: rounds, burst, slots, growth
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<Part>,
     /// Callbacks that wait while lateness, idling, memory and calls are measured [default: 500000]
@@ -86,7 +86,9 @@ enum Part {
     Rounds,
     /// Dispatch of a burst
     Burst,
-    /// Everything that depends on how much is stored
+    /// Slots of a queue with many booked
+    Slots,
+    /// Everything else that depends on how much is stored
     Growth,
 }
 
@@ -94,12 +96,7 @@ pub async fn run(args: BenchArgs) -> ExitCode {
     if let Some(database) = &args.prototype {
         return prototype::run(database).await;
     }
-    // Whatever was made for the bench is cleared away when it is broken off, too.
-    let told = tokio::select! {
-        told = bench(&args) => told,
-        _ = tokio::signal::ctrl_c() => Err(Setback::Broken("broken off".to_owned())),
-    };
-    match told {
+    match bench(&args).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(setback) => {
@@ -109,40 +106,19 @@ pub async fn run(args: BenchArgs) -> ExitCode {
     }
 }
 
-/// False if something that should have been measured broke; the rest is told all the same.
+/// False if something that should have been measured was not; the rest is told all the same.
 async fn bench(args: &BenchArgs) -> Result<bool, Setback> {
-    let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let directory = Directory::make(&parent)?;
-    let houses = if args.database.is_empty() {
-        vec![House::Files(parent)]
-    } else {
-        args.database.clone()
-    };
-    let extent = Extent::of(args);
-    let mut report = Report::new(args.quick, caveats(args.quick));
     // Read before anything is measured: a run must not end with a file that cannot be read.
     let peers = args.peers.as_deref().map(peers::read).transpose()?;
+    let mut report = Report::new(args.quick, caveats(args.quick));
     machine(&mut report, args)?;
-    let mut whole = true;
-    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
-    for house in &houses {
-        let ground = phases::Ground {
-            house,
-            directory: directory.path(),
-            extent: &extent,
-        };
-        if wanted(Part::Rounds) {
-            let done = phases::rounds(&ground, &mut report).await;
-            whole &= took_place(&mut report, house.place(), "rounds", done);
-        }
-        if wanted(Part::Burst) {
-            let done = phases::burst(&ground, &mut report).await;
-            whole &= took_place(&mut report, house.place(), "burst", done);
-        }
-        if wanted(Part::Growth) {
-            let done = phases::growth(&ground, &mut report).await;
-            whole &= took_place(&mut report, house.place(), "growth", done);
-        }
+    // Whatever was made for the bench is cleared away when it is broken off, too.
+    let measured = tokio::select! {
+        measured = measure(args, &mut report) => Some(measured?),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    if measured.is_none() {
+        report.caveats.push("broken off".to_owned());
     }
     if let Some(peers) = peers {
         set_beside(&mut report, peers);
@@ -155,6 +131,43 @@ async fn bench(args: &BenchArgs) -> Result<bool, Setback> {
     write(&args.json, format!("{:#}\n", report.json()))?;
     write(&args.svg, svg::draw(&report))?;
     write(&args.markdown, report.markdown())?;
+    Ok(measured == Some(true))
+}
+
+async fn measure(args: &BenchArgs, report: &mut Report) -> Result<bool, Setback> {
+    let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
+    let directory = Directory::make(&parent)?;
+    let houses = if args.database.is_empty() {
+        vec![House::Files(parent)]
+    } else {
+        args.database.clone()
+    };
+    let extent = Extent::of(args);
+    let mut whole = true;
+    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
+    for house in &houses {
+        let ground = phases::Ground {
+            house,
+            directory: directory.path(),
+            extent: &extent,
+        };
+        if wanted(Part::Rounds) {
+            let done = phases::rounds(&ground, report).await;
+            whole &= took_place(report, house.place(), "rounds", done);
+        }
+        if wanted(Part::Burst) {
+            let done = phases::burst(&ground, report).await;
+            whole &= took_place(report, house.place(), "burst", done);
+        }
+        if wanted(Part::Slots) {
+            let done = phases::slots(&ground, report).await;
+            whole &= took_place(report, house.place(), "slots", done);
+        }
+        if wanted(Part::Growth) {
+            let done = phases::growth(&ground, report).await;
+            whole &= took_place(report, house.place(), "growth", done);
+        }
+    }
     Ok(whole)
 }
 

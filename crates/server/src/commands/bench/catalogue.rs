@@ -408,6 +408,13 @@ pub const ROWS: &[Row] = &[
         &[],
         REPORT_BOTH,
     ),
+    row(
+        "slots-load",
+        "the same, all in one queue with slots",
+        "/s",
+        &[],
+        REPORT_BOTH,
+    ),
     row("binary", "size of the program", "MB", &[], REPORT_MACHINE),
     row("cold-build", "cold release build", "s", &[], REPORT_MACHINE),
 ];

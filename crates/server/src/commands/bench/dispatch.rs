@@ -34,7 +34,7 @@ pub async fn burst(database: &Database, nodes: usize, count: u64) -> Result<f64,
     // Numbers of their own, so that no row of an earlier burst is in the way.
     let first = rand::random::<u64>() % 1_000_000;
     let make = Arc::new(move |index| (QUEUE.to_owned(), town::due(QUEUE, due, first + index)));
-    load(&store, &[queue], 0..count, make).await?;
+    load(&store, &[queue], 0..count, make, PATIENCE).await?;
     if Timestamp::now() >= due {
         return Err(Setback::Broken(
             "the burst was due before all of it was booked".to_owned(),

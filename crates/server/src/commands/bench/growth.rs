@@ -14,13 +14,12 @@ pub struct Stage {
     pub get: Option<f64>,
     pub customer: Option<f64>,
     pub page: Option<f64>,
-    pub slots: Option<f64>,
     /// Seconds.
     pub start: Option<f64>,
 }
 
 impl Stage {
-    pub const HEADS: [&'static str; 9] = [
+    pub const HEADS: [&'static str; 8] = [
         "database",
         "stored",
         "bookings/s",
@@ -28,7 +27,6 @@ impl Stage {
         "get ms",
         "customer ms",
         "page ms",
-        "slots ms",
         "start s",
     ];
 
@@ -41,25 +39,23 @@ impl Stage {
             get: None,
             customer: None,
             page: None,
-            slots: None,
             start: None,
         }
     }
 
-    pub fn measured(&self) -> [(&'static str, Option<f64>); 7] {
+    pub fn measured(&self) -> [(&'static str, Option<f64>); 6] {
         [
             ("bookings", self.bookings),
             ("dispatch", self.dispatch),
             ("get", self.get),
             ("customer", self.customer),
             ("page", self.page),
-            ("slots", self.slots),
             ("start", self.start),
         ]
     }
 
     /// The same as what one of them costs: rates are turned round, so that more is dearer everywhere.
-    pub fn costs(&self) -> [(&'static str, Option<f64>); 7] {
+    pub fn costs(&self) -> [(&'static str, Option<f64>); 6] {
         self.measured().map(|(name, value)| match name {
             "bookings" | "dispatch" => (
                 name,
@@ -79,7 +75,7 @@ impl Stage {
 }
 
 /// The figure of the hot path that became dearest from the first stage to the last, by how much, and how much log n
-/// grew meanwhile. The slots' queue is as large in all of the later stages, and a start is not the hot path.
+/// grew meanwhile. A start is not the hot path.
 pub fn dearest(stages: &[&Stage]) -> Option<(&'static str, f64, f64)> {
     let (first, last) = (stages.first()?, stages.last()?);
     if last.stored <= first.stored || first.stored < 2 {
@@ -87,7 +83,7 @@ pub fn dearest(stages: &[&Stage]) -> Option<(&'static str, f64, f64)> {
     }
     let grown = first.costs().into_iter().zip(last.costs());
     let (name, most) = grown
-        .filter(|((name, _), _)| !["slots", "start"].contains(name))
+        .filter(|((name, _), _)| *name != "start")
         .filter_map(|((name, before), (_, after))| Some((name, after? / before?)))
         .max_by(|one, other| one.1.total_cmp(&other.1))?;
     let log = (last.stored as f64).ln() / (first.stored as f64).ln();

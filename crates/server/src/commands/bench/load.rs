@@ -32,17 +32,20 @@ pub struct Known {
 
 pub struct Loaded {
     pub per_second: f64,
+    /// Fewer than wanted if the time was up.
+    pub count: u64,
     pub known: Vec<Known>,
 }
 
 type Maker = Arc<dyn Fn(u64) -> (String, Value) + Send + Sync>;
 
-/// Books every index of the range.
+/// Books every index of the range, or as many as there is time for.
 pub async fn load(
     store: &Arc<dyn Store>,
     queues: &[Queue],
     range: Range<u64>,
     make: Maker,
+    limit: Duration,
 ) -> Result<Loaded, Setback> {
     let count = range.end.saturating_sub(range.start);
     let stride = (count / REMEMBERED).max(1);
@@ -59,27 +62,31 @@ pub async fn load(
         let (store, queues, next, make) =
             (store.clone(), queues.clone(), next.clone(), make.clone());
         work.spawn(async move {
-            let mut known = Vec::new();
+            let (mut known, mut done) = (Vec::new(), 0);
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= range.end {
-                    return Ok(known);
+                if index >= range.end || began.elapsed() > limit {
+                    return Ok((known, done));
                 }
                 let one = book(store.as_ref(), &queues, make(index)).await?;
+                done += 1;
                 if index % stride == 0 {
                     known.push(one);
                 }
             }
         });
     }
-    let mut known = Vec::new();
+    let (mut known, mut count) = (Vec::new(), 0);
     while let Some(ended) = work.join_next().await {
-        let some: Result<Vec<Known>, Setback> =
+        let some: Result<(Vec<Known>, u64), Setback> =
             ended.map_err(Setback::while_doing("the load broke"))?;
-        known.extend(some?);
+        let (some, done) = some?;
+        known.extend(some);
+        count += done;
     }
     Ok(Loaded {
         per_second: count as f64 / began.elapsed().as_secs_f64(),
+        count,
         known,
     })
 }
@@ -132,6 +139,8 @@ pub async fn make_queues(store: &dyn Store) -> Result<Vec<Queue>, Setback> {
     for index in 0..town::SPREAD {
         let id = town::spread_queue(index);
         queues.push(super::ground::put_queue(store, &id, town::with_slots()).await?);
+        let id = town::plain_queue(index);
+        queues.push(super::ground::put_queue(store, &id, town::plain()).await?);
     }
     for id in [town::BOOKED, "hot"] {
         queues.push(super::ground::put_queue(store, id, town::with_slots()).await?);

@@ -15,15 +15,9 @@ pub struct Reads {
     pub get: f64,
     pub customer: f64,
     pub page: f64,
-    pub slots: f64,
 }
 
-pub async fn measure(
-    server: &Server,
-    known: &[Known],
-    first_day: Timestamp,
-    count: u64,
-) -> Result<Reads, Setback> {
+pub async fn measure(server: &Server, known: &[Known], count: u64) -> Result<Reads, Setback> {
     if known.is_empty() {
         return Err(Setback::Broken("nothing is stored".to_owned()));
     }
@@ -43,6 +37,15 @@ pub async fn measure(
         let path = format!("/v1/callbacks?queue={}", spread_queue(index));
         request("GET", &path, "", "")
     });
+    Ok(Reads {
+        get: p99(server, get, count).await?,
+        customer: p99(server, customer, count).await?,
+        page: p99(server, page, count).await?,
+    })
+}
+
+/// p99 of the slots of one day.
+pub async fn slots(server: &Server, first_day: Timestamp, count: u64) -> Result<f64, Setback> {
     let slots: Maker = Arc::new(move |index| {
         let from =
             first_day + SignedDuration::from_hours(24) * i32::try_from(index % 10).unwrap_or(0);
@@ -50,23 +53,19 @@ pub async fn measure(
         let path = format!("/v1/queues/{BOOKED}/slots?from={from}&to={to}");
         request("GET", &path, "", "")
     });
-    let p99 = async |maker| {
-        let load = |count, maker| Load {
-            address: server.address,
-            connections: 1,
-            until: Until::Count(count),
-            expected: 200,
-            maker,
-        };
-        // The first ones open what stays open.
-        drive(load(count.min(50), Arc::clone(&maker))).await?;
-        let met = drive(load(count, maker)).await?;
-        Ok::<f64, Setback>(ms(Spread::of(met.times).p99))
+    p99(server, slots, count).await
+}
+
+async fn p99(server: &Server, maker: Maker, count: u64) -> Result<f64, Setback> {
+    let load = |count, maker| Load {
+        address: server.address,
+        connections: 1,
+        until: Until::Count(count),
+        expected: 200,
+        maker,
     };
-    Ok(Reads {
-        get: p99(get).await?,
-        customer: p99(customer).await?,
-        page: p99(page).await?,
-        slots: p99(slots).await?,
-    })
+    // The first ones open what stays open.
+    drive(load(count.min(50), Arc::clone(&maker))).await?;
+    let met = drive(load(count, maker)).await?;
+    Ok(ms(Spread::of(met.times).p99))
 }

@@ -119,8 +119,8 @@ fn scale(reach: f64) -> f64 {
 
 /// What one of each costs, in parts of what it cost when the least was stored. Returns where the chart ends.
 fn grow(body: &mut String, place: Place, stages: &[&Stage], top: f64) -> f64 {
-    const COLOURS: [&str; 7] = [
-        "#0969da", "#8250df", "#1a7f37", "#bf8700", "#cf222e", "#6e7781", "#1b7c83",
+    const COLOURS: [&str; 6] = [
+        "#0969da", "#8250df", "#1a7f37", "#bf8700", "#cf222e", "#1b7c83",
     ];
     let (height, left, right) = (180.0, 60.0, 640.0);
     let _ = writeln!(
@@ -134,7 +134,7 @@ fn grow(body: &mut String, place: Place, stages: &[&Stage], top: f64) -> f64 {
         stages[0].stored.max(2) as f64,
         stages[stages.len() - 1].stored.max(3) as f64,
     );
-    let costs: Vec<[(&str, Option<f64>); 7]> = stages.iter().map(|stage| stage.costs()).collect();
+    let costs: Vec<[(&str, Option<f64>); 6]> = stages.iter().map(|stage| stage.costs()).collect();
     let parts = |column: usize| -> Vec<(f64, f64)> {
         let Some(base) = costs[0][column].1.filter(|base| *base > 0.0) else {
             return Vec::new();
@@ -144,7 +144,7 @@ fn grow(body: &mut String, place: Place, stages: &[&Stage], top: f64) -> f64 {
             .filter_map(|(stage, costs)| Some((stage.stored as f64, costs[column].1? / base)))
             .collect()
     };
-    let tallest = (0..7)
+    let tallest = (0..6)
         .flat_map(parts)
         .map(|(_, part)| part)
         .fold(2.0, f64::max);

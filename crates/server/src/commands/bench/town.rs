@@ -28,6 +28,11 @@ pub fn spread_queue(index: u64) -> String {
     format!("town-{}", index % SPREAD)
 }
 
+/// The same without slots.
+pub fn plain_queue(index: u64) -> String {
+    format!("plain-{}", index % SPREAD)
+}
+
 /// Rules of a queue that sells places in slots, so many that none is full.
 pub fn with_slots() -> Value {
     let mut rules = plain();
@@ -81,6 +86,17 @@ pub fn spread_out(first: Timestamp, index: u64) -> (String, Value) {
         index.wrapping_mul(7919) % (SPREAD_DAYS * SLOTS_OF_A_DAY),
     );
     let body = booking(&queue, &number(index / OF_ONE_CUSTOMER), start, end);
+    (queue, body)
+}
+
+/// What a growing database is filled with: every tenth took a place in a slot, the others wait without one.
+pub fn waiting(first: Timestamp, index: u64) -> (String, Value) {
+    let (queue, mut body) = spread_out(first, index);
+    if index.is_multiple_of(10) {
+        return (queue, body);
+    }
+    let queue = plain_queue(index);
+    body["queue"] = json!(queue);
     (queue, body)
 }
 
