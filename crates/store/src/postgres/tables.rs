@@ -45,6 +45,8 @@ mod queues;
 mod slots;
 mod upkeep;
 
+pub(super) use lists::event_of;
+
 pub(super) struct PgTables<'s> {
     session: &'s Session,
     /// Whether rows are read to be changed: then what is read is locked, or checked when it is written.
