@@ -28,7 +28,8 @@ pub enum Command {
     Keys(keys::KeysArgs),
     /// Examine configuration, database and routes, and say what is wrong
     Doctor(doctor::DoctorArgs),
-    /// Bring the database to this version's schema (`serve` does so by itself)
+    /// Bring the database to this version's schema (`serve` does so by itself), or move an installation from SQLite to
+    /// PostgreSQL (`--from`)
     Migrate(migrate::MigrateArgs),
     /// Print the API's OpenAPI 3.1 document
     Openapi,

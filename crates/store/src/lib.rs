@@ -9,6 +9,7 @@ mod effects;
 mod error;
 mod events;
 mod facts;
+mod moving;
 mod orders;
 mod outlook;
 mod postgres;
@@ -20,6 +21,7 @@ mod twin;
 mod verbs;
 
 pub use error::StoreError;
+pub use moving::{MoveOrder, MoveProgress, MoveStep, Moved, MovedTable, move_installation};
 pub use orders::*;
 pub use outlook::*;
 

@@ -4,11 +4,12 @@
 mod faults;
 mod flush;
 mod herald;
+pub(crate) mod landing;
 mod lane;
 mod load;
 mod locks;
 mod migrations;
-mod months;
+pub(crate) mod months;
 mod readers;
 mod session;
 mod set;
@@ -114,6 +115,19 @@ pub(crate) async fn open(
 
 /// Whether the database can be worked with; brings its schema up to date. Answers the offset in the order of events.
 async fn prepare(target: &Target, read_only: bool) -> Result<i64> {
+    let client = ready(target, read_only).await?;
+    if landing::is_begun(&client).await? {
+        return Err(StoreError::Configuration(landing::UNFINISHED.to_owned()));
+    }
+    offset(&client, !read_only).await
+}
+
+/// Brings the schema up to date, whatever is in it.
+async fn raise(target: &Target) -> Result<()> {
+    ready(target, false).await.map(drop)
+}
+
+async fn ready(target: &Target, read_only: bool) -> Result<Client> {
     let (client, connection) = target
         .connect()
         .await
@@ -139,7 +153,7 @@ async fn prepare(target: &Target, read_only: bool) -> Result<i64> {
     }
     if read_only {
         migrations::current(&client).await?;
-        return offset(&client, false).await;
+        return Ok(client);
     }
     let (stand_by, read_only): (bool, bool) = (row.get(2), row.get(3));
     if stand_by || read_only {
@@ -154,7 +168,7 @@ async fn prepare(target: &Target, read_only: bool) -> Result<i64> {
         )));
     }
     migrations::migrate(&client, Timestamp::now()).await?;
-    offset(&client, true).await
+    Ok(client)
 }
 
 /// A restored backup counts its transactions from a lower number than its events were given by: then the offset is

@@ -46,6 +46,8 @@ mod shares;
 mod slots;
 mod upkeep;
 
+pub(super) use lists::event_of;
+
 pub(super) struct PgTables<'s> {
     session: &'s Session,
     /// Whether rows are read to be changed: then what is read is locked, or checked when it is written.
