@@ -2,8 +2,11 @@
 
 use crate::town::*;
 use ringback_callbacks::ids::{AttemptId, InteractionId};
-use ringback_callbacks::lifecycle::Refusal;
-use ringback_store::{AcceptOrder, Acceptance, Applied, ApplyOrder, Result, Store, StoreError};
+use ringback_callbacks::lifecycle::{Command, Refusal};
+use ringback_callbacks::state::Canceller;
+use ringback_store::{
+    AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Result, Store, StoreError,
+};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -189,15 +192,14 @@ async fn one_number_is_rung_by_one_node() {
         one.book("pbx", request.clone(), now).await;
         one.book("pbx", request, now).await;
         // Each holds one of them, before anybody rings.
-        let mut held = one
-            .claim("one", later(u64::from(round) * 100 + 1))
-            .await
-            .callbacks;
-        held.extend(
-            two.claim("two", later(u64::from(round) * 100 + 1))
-                .await
-                .callbacks,
-        );
+        let mut held = Vec::new();
+        for (node, name) in [(&one, "one"), (&two, "two")] {
+            let order = ClaimOrder {
+                limit: 1,
+                ..claim_order(name, later(u64::from(round) * 100 + 1))
+            };
+            held.extend(node.store.claim_due(order).await.unwrap().callbacks);
+        }
         let begins: Vec<_> = held
             .iter()
             .zip([&one, &two])
@@ -224,9 +226,13 @@ async fn one_number_is_rung_by_one_node() {
         let attempts = crate::database(&one).sql("SELECT count(*) FROM attempts");
         assert_eq!(attempts, (round + 1).to_string());
         for callback in &held {
-            let now = one.get(callback).await;
-            if now.state.name() == "dialling" {
-                one.settle(&now, reached(), later(u64::from(round) * 100 + 10))
+            let callback = one.get(callback).await;
+            let now = later(u64::from(round) * 100 + 10);
+            if callback.state.name() == "dialling" {
+                one.settle(&callback, reached(), now).await;
+            } else {
+                let by = Canceller::Customer;
+                one.must(&callback, Command::Cancel { by, reason: None }, now)
                     .await;
             }
         }
@@ -238,7 +244,6 @@ fn id(town: &Town) -> uuid::Uuid {
     ringback_callbacks::clock::Chance::uuid(&*town.chance)
 }
 
-/// Ids of callbacks made at two nodes never meet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn both_see_what_either_does() {
     let one = postgres().await;
@@ -257,4 +262,37 @@ async fn both_see_what_either_does() {
     });
     let heard: InteractionId = heard.await.expect("news within a minute");
     assert_eq!(heard, booked.interaction.id);
+}
+
+/// The doctor looks at one moment, whatever goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn examining_finds_no_faults_in_what_others_write_meanwhile() {
+    let one = postgres().await;
+    one.queue("billing", rules(json!({}))).await;
+    let two = beside(&one).await;
+    let mut orders = Vec::new();
+    for last in 0..300 {
+        orders.push(one.order("billing", voice(last), monday()).await);
+    }
+    let store = Arc::clone(&one.store);
+    let writing = tokio::spawn(async move {
+        for order in orders {
+            let Acceptance::New(callback, _) = store.accept(order).await.unwrap() else {
+                panic!("a new one")
+            };
+            let snooze = Command::Snooze { until: later(7200) };
+            let order = ApplyOrder::system(tenant(), callback.interaction.id, snooze, later(1));
+            store.apply(order).await.unwrap();
+        }
+    });
+    let mut looks = 0;
+    while !writing.is_finished() {
+        two.is_healthy().await;
+        looks += 1;
+    }
+    writing.await.unwrap();
+    assert!(looks > 1, "it was looked at while it was written");
+    let found = two.store.examine().await.unwrap();
+    assert_eq!((found.callbacks, found.faults), (300, Vec::new()));
+    assert_eq!(found.events, 600);
 }
