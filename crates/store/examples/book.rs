@@ -26,7 +26,7 @@ async fn main() {
     };
     let (bookings, at_a_time) = (number(20_000), number(1000));
     let town = match arguments.next() {
-        Some(url) => Town::open(url, None).await,
+        Some(url) => Town::open(url, Ground::Elsewhere).await,
         None => sqlite_file().await,
     };
     let rules = rules(json!({ "duplicates": "merge" }));
