@@ -92,7 +92,10 @@ impl ConfigArgs {
                 return Err(wrong(complaint));
             }
         }
-        Ok(config)
+        match config.server.keeps_in_vain() {
+            Some(complaint) => Err(wrong(&complaint)),
+            None => Ok(config),
+        }
     }
 
     /// What stands on the command line goes before what stands in the file; false if nothing does.

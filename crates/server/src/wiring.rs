@@ -86,6 +86,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let almanac = Arc::new(config.almanac.clone());
     let options = OpenOptions {
         almanac: almanac.clone(),
+        keep_ended: config.server.keep_ended.map(|days| days.as_duration()),
         node: Some(config.server.node.clone()),
         ..OpenOptions::default()
     };

@@ -127,7 +127,8 @@ pub trait Store: Send + Sync + 'static {
         legs: serde_json::Value,
     ) -> Result<()>;
 
-    /// Deletes what is past its time: idempotency answers, unfinished uploads, holds.
+    /// Deletes what is past its time: idempotency answers, unfinished uploads, holds; months in which everything ended
+    /// longer ago than is kept.
     async fn prune(&self, now: Timestamp) -> Result<u64>;
 
     /// Tells of every commit, after it. A receiver that lags reads again what it cares about.

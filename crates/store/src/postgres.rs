@@ -1,6 +1,7 @@
 //! The PostgreSQL twin: many equal nodes on one database. A few writers commit what has gathered, a few readers stand
 //! beside them, and a herald carries news between the nodes.
 
+mod divisions;
 mod faults;
 mod flush;
 mod herald;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 use readers::Readers;
 use ringback_callbacks::clock::Chance;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use target::Target;
 use tokio::sync::{broadcast, mpsc};
 use tokio_postgres::Client;
@@ -44,6 +46,8 @@ pub(crate) struct Postgres {
     doors: Mutex<Option<(Writer, Readers)>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     signals: broadcast::Sender<Signal>,
+    target: Arc<Target>,
+    said: divisions::Said,
 }
 
 pub(crate) async fn open(
@@ -95,7 +99,7 @@ pub(crate) async fn open(
     threads.extend(reading);
     if !options.read_only {
         let herald = Herald {
-            target,
+            target: Arc::clone(&target),
             boot: Uuid::now_v7(),
             offset,
             signals: signals.clone(),
@@ -109,6 +113,8 @@ pub(crate) async fn open(
         doors: Mutex::new(Some((writer, readers))),
         threads: Mutex::new(threads),
         signals,
+        target,
+        said: divisions::Said::default(),
     };
     Ok(Twin::new(doors, House::new(options, chance)))
 }
@@ -220,6 +226,10 @@ impl Doors for Postgres {
     ) -> Result<T> {
         let (_, readers) = self.both()?;
         readers.read(work).await
+    }
+
+    async fn keep_house(&self, now: Timestamp, keep_ended: Option<Duration>) -> Result<u64> {
+        Ok(divisions::keep(&self.target, now, keep_ended, &self.said).await?)
     }
 
     fn signals(&self) -> broadcast::Receiver<Signal> {

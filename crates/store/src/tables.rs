@@ -432,6 +432,16 @@ pub(crate) trait Tables {
     /// What an operator should know about it.
     fn remarks(&self) -> Result<Vec<String>>;
     fn schema_version(&self) -> Result<u32>;
+    /// From here to `go_on` everything is read as it stands at this moment, however long that takes. Where a read is of
+    /// one moment anyway there is nothing to do.
+    fn hold_still(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn go_on(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether the database itself is whole; each fault in plain words.
     fn integrity(&self) -> Result<Vec<String>>;
     /// Every event, callback by callback, in the order of their numbers; one that cannot be read is an error to the

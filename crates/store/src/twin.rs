@@ -59,6 +59,16 @@ pub(crate) trait Doors: Send + Sync + 'static {
         work: impl FnOnce(&dyn Tables) -> Result<T> + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send;
 
+    /// What the database itself needs now and then, and lets go of what ended longer ago than is kept. Answers how many
+    /// rows went.
+    fn keep_house(
+        &self,
+        _now: Timestamp,
+        _keep_ended: Option<Duration>,
+    ) -> impl Future<Output = Result<u64>> + Send {
+        async { Ok(0) }
+    }
+
     /// Tells of every commit, after it.
     fn signals(&self) -> broadcast::Receiver<Signal>;
 
@@ -276,7 +286,8 @@ impl<D: Doors> Store for Twin<D> {
                 break;
             }
         }
-        Ok(gone)
+        let kept = self.house.options.keep_ended;
+        Ok(gone + self.doors.keep_house(now, kept).await?)
     }
 
     fn signals(&self) -> broadcast::Receiver<Signal> {

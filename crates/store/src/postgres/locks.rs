@@ -40,6 +40,11 @@ pub(super) fn migrations() -> i64 {
     number(&["migrations"])
 }
 
+/// Making a month's divisions.
+pub(super) fn months() -> i64 {
+    number(&["months"])
+}
+
 fn number(parts: &[&str]) -> i64 {
     let mut hash = Sha256::new();
     hash.update(b"ringback");

@@ -42,6 +42,21 @@ pub(crate) fn holding(id: Uuid) -> Option<Month> {
     month(at.to_zoned(TimeZone::UTC).date().first_of_month(), 0)
 }
 
+/// The month of a partition's suffix.
+pub(super) fn named(suffix: &str) -> Option<Month> {
+    let (year, number) = suffix.split_once('_')?;
+    month(
+        Date::new(year.parse().ok()?, number.parse().ok()?, 1).ok()?,
+        0,
+    )
+}
+
+/// The smallest id that can have been made at a moment.
+pub(super) fn first_id_at(at: Timestamp) -> Uuid {
+    let ms = u128::try_from(at.as_millisecond()).unwrap_or(0);
+    Uuid::from_u128(ms << 80)
+}
+
 fn month(first: Date, number: i64) -> Option<Month> {
     let begin = first.checked_add(number.months()).ok()?;
     let end = begin.checked_add(1.month()).ok()?;
@@ -54,13 +69,7 @@ fn month(first: Date, number: i64) -> Option<Month> {
 
 /// The smallest id of version 7 that was made at midnight (UTC) of a day.
 fn first_id(date: Date) -> Option<Uuid> {
-    let at = date
-        .to_zoned(TimeZone::UTC)
-        .ok()?
-        .timestamp()
-        .as_millisecond();
-    let ms = u128::try_from(at).ok()?;
-    Some(Uuid::from_u128(ms << 80))
+    Some(first_id_at(date.to_zoned(TimeZone::UTC).ok()?.timestamp()))
 }
 
 /// Statements that make a month's partitions where they are missing.
@@ -97,6 +106,9 @@ mod tests {
         assert_eq!(names, ["2026_11", "2026_12", "2027_01"]);
         assert_eq!(months[0].to, months[1].from);
         assert_eq!(months[1].to, months[2].from);
+        assert_eq!(named("2026_12").as_ref(), Some(&months[1]));
+        assert_eq!(holding(months[1].from).as_ref(), Some(&months[1]));
+        assert_eq!(named("rest"), None);
     }
 
     #[test]

@@ -85,11 +85,13 @@ fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, fellows: &Fellows, o
                 if panicked {
                     tracing::error!("a read panicked");
                 }
-                tables
-                    .fault
-                    .borrow()
-                    .as_ref()
-                    .is_some_and(super::faults::Fault::ends_the_session)
+                // Whatever it had open on the connection goes with it.
+                panicked
+                    || tables
+                        .fault
+                        .borrow()
+                        .as_ref()
+                        .is_some_and(super::faults::Fault::ends_the_session)
             }
             (Err(fault), _) => {
                 read(Err(fault.error()));

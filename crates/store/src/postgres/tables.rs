@@ -656,6 +656,14 @@ impl Tables for PgTables<'_> {
         Ok(u32::try_from(version).unwrap_or(0))
     }
 
+    fn hold_still(&self) -> Result<()> {
+        self.session.hold_still().map_err(|fault| self.noted(fault))
+    }
+
+    fn go_on(&self) -> Result<()> {
+        self.session.go_on().map_err(|fault| self.noted(fault))
+    }
+
     fn integrity(&self) -> Result<Vec<String>> {
         self.check_columns()
     }
