@@ -25,20 +25,23 @@ pub const QUEUE: &str = "burst";
 /// A burst that takes longer than this is broken, not slow.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Books `count` callbacks for one moment and lets so many nodes carry them; settled callbacks per second.
-pub async fn burst(database: &Database, nodes: usize, count: u64) -> Result<f64, Setback> {
+/// Books `count` callbacks for one moment and lets so many nodes carry them; settled callbacks per second. `booking` is
+/// how long booking them may take: the burst is due after that.
+pub async fn burst(
+    database: &Database,
+    nodes: usize,
+    count: u64,
+    booking: Duration,
+) -> Result<f64, Setback> {
     let store = database.open().await?;
     let queue = super::ground::put_queue(store.as_ref(), QUEUE, town::plain()).await?;
-    let due = Timestamp::now()
-        + SignedDuration::from_millis(i64::try_from(2000 + count).unwrap_or(i64::MAX));
+    let due = Timestamp::now() + SignedDuration::try_from(booking).unwrap_or_default();
     // Numbers of their own, so that no row of an earlier burst is in the way.
     let first = rand::random::<u64>() % 1_000_000;
     let make = Arc::new(move |index| (QUEUE.to_owned(), town::due(QUEUE, due, first + index)));
     load(&store, &[queue], 0..count, make, PATIENCE).await?;
     if Timestamp::now() >= due {
-        return Err(Setback::Broken(
-            "the burst was due before all of it was booked".to_owned(),
-        ));
+        return Err(Setback::Late);
     }
     let ended = Arc::new(Ended::default());
     let mut stores = vec![store];

@@ -256,9 +256,12 @@ impl Server {
             let words = format!("the first answer was {}", answer.status);
             return Err(Setback::Broken(words));
         }
+        let pid = child
+            .id()
+            .ok_or_else(|| Setback::Broken("the server is gone".to_owned()))?;
         Ok(Server {
             address,
-            pid: child.id().unwrap_or_default(),
+            pid,
             start: began.elapsed(),
             child,
             _directory: directory,

@@ -6,6 +6,9 @@ pub enum Setback {
     /// A program or a database that this measurement needs is not here. Nothing is broken.
     #[error("{0}")]
     Absent(String),
+    /// What was to be measured began before all was ready for it.
+    #[error("the burst was due before all of it was booked")]
+    Late,
     #[error("{0}")]
     Broken(String),
 }
