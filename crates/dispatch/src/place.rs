@@ -39,13 +39,12 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
     }
     let target = target.clone();
     let late_since = *since;
-    let Some(queue) = parts
-        .store
-        .queue(&carrier.tenant, &callback.queue)
-        .await
-        .ok()
-        .flatten()
-    else {
+    let now = parts.clock.now();
+    let queue = parts
+        .rules
+        .of(parts.store.as_ref(), &carrier.tenant, &callback.queue, now)
+        .await;
+    let Some(queue) = queue.ok().flatten() else {
         return carrier
             .release(
                 Guard::RulesUnreadable,
