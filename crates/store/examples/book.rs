@@ -1,18 +1,21 @@
 //! Books many callbacks as fast as the store takes them and says how fast that was.
 //!
-//! `cargo run --release -p ringback-store --example book -- [BOOKINGS] [AT A TIME] [URL]`. Under `valgrind
-//! --tool=callgrind` the difference between two runs is what one booking costs.
+//! `cargo run --profile profiling -p ringback-store --example book -- [BOOKINGS] [AT A TIME] [none|spread|hot] [URL]`:
+//! in a queue without slots, spread over a week of slots, or all of them in one slot. Under `valgrind --tool=callgrind`
+//! or `perf stat -e instructions:u` the difference between two runs is what one booking costs.
 
 #[path = "../tests/conformance/town.rs"]
 #[allow(dead_code)]
 mod town;
 
+use ringback_callbacks::ids::InteractionId;
 use ringback_store::{AcceptOrder, Acceptance};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
 use town::*;
+use uuid::Uuid;
 
 /// Numbers of New York that the bookings go through, each a new customer.
 const EXCHANGES: [&str; 4] = ["736", "563", "564", "868"];
@@ -25,23 +28,40 @@ async fn main() {
         given.map_or(default, |text| text.parse().expect("a number"))
     };
     let (bookings, at_a_time) = (number(20_000), number(1000));
+    let slots = arguments.next().unwrap_or_else(|| "none".to_owned());
     let town = match arguments.next() {
         Some(url) => Town::open(url, Ground::Elsewhere).await,
         None => sqlite_file().await,
     };
-    let rules = rules(json!({ "duplicates": "merge" }));
+    let mut own = json!({ "duplicates": "merge" });
+    if slots != "none" {
+        own["capacity"] = json!({ "per_slot": 1_000_000 });
+    }
+    let rules = rules(own);
     town.queue("billing", rules).await;
     let mut orders = Vec::new();
     for index in 0..bookings {
         let exchange = EXCHANGES[index / 10_000 % EXCHANGES.len()];
-        let request = json!({
+        let mut request = json!({
             "customer_number": format!("+1212{exchange}{:04}", index % 10_000),
             "desired_response_type": "Voice",
             "customer_name": "Ada Lovelace",
             "subject": "An invoice that came twice",
             "udata": { "invoice": index, "page": "/invoices" },
         });
+        // Every quarter of an hour of a week is a slot.
+        let quarter = match slots.as_str() {
+            "none" => None,
+            "hot" => Some(100),
+            _ => Some(100 + index as u64 % 672),
+        };
+        if let Some(quarter) = quarter {
+            let start = later(quarter * 900);
+            request["start_time"] = json!(start.to_string());
+            request["end_time"] = json!(later(quarter * 900 + 900).to_string());
+        }
         orders.push(AcceptOrder {
+            id: InteractionId(Uuid::now_v7()),
             idempotent: asked(5, &format!("key-{index}"), 1),
             ..town.order("billing", request, monday()).await
         });

@@ -16,6 +16,7 @@ use ringback_callbacks::clock::Chance;
 use std::sync::Arc;
 use tables::SqliteTables;
 use tokio::sync::broadcast;
+use writer::Care;
 
 /// Signals a slow listener may fall behind before it is told that it lagged.
 const SIGNALS: usize = 4096;
@@ -60,8 +61,8 @@ impl Doors for SqliteDoors {
     ) -> Result<T> {
         self.ways
             .writer
-            .write(move |conn, told| {
-                let tables = SqliteTables::on(conn);
+            .write(move |conn, care, told| {
+                let tables = SqliteTables::on(conn, care);
                 let mut write = Write::on(&tables);
                 let answer = job(&mut write);
                 told.signals = write.signals;
@@ -73,18 +74,18 @@ impl Doors for SqliteDoors {
 
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Tables) -> Result<T> + Send + 'static,
+        mut work: impl FnMut(&dyn Tables) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         match &self.ways.readers {
             Some(readers) => {
                 readers
-                    .read(move |conn| work(&SqliteTables::on(conn)))
+                    .read(move |conn| work(&SqliteTables::on(conn, Care::Plain)))
                     .await
             }
             None => {
                 self.ways
                     .writer
-                    .write(move |conn, _| work(&SqliteTables::on(conn)))
+                    .write(move |conn, care, _| work(&SqliteTables::on(conn, care)))
                     .await
             }
         }

@@ -25,7 +25,6 @@ use ringback_callbacks::ids::{
 use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::queue::Queue;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -41,12 +40,11 @@ const KEYS_LISTED: usize = 10_000;
 
 /// The ways into a database.
 pub(crate) trait Doors: Send + Sync + 'static {
-    /// Whether nobody else writes. Then no job is ever run a second time, and nothing has to be fetched for it in
-    /// advance.
+    /// Whether nobody else writes. Then nothing has to be fetched for a job in advance.
     const ONE_WRITER: bool;
 
     /// Runs a job in a transaction and answers after its commit. A job may be run again from its beginning when the
-    /// transaction was lost to another writer, so it works on copies of its order.
+    /// transaction was lost to another writer or spoiled by another job, so it works on copies of its order.
     fn write<T: Send + 'static>(
         &self,
         kind: Kind,
@@ -56,7 +54,7 @@ pub(crate) trait Doors: Send + Sync + 'static {
     /// Runs a read against one moment of the database.
     fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Tables) -> Result<T> + Send + 'static,
+        work: impl FnMut(&dyn Tables) -> Result<T> + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send;
 
     /// What the database itself needs now and then, and lets go of what ended longer ago than is kept. Answers how many
@@ -127,7 +125,7 @@ impl<D: Doors> Twin<D> {
 
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Tables, &House) -> Result<T> + Send + 'static,
+        mut work: impl FnMut(&dyn Tables, &House) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.still_open()?;
         let house = Arc::clone(&self.house);
@@ -152,37 +150,12 @@ fn batched<D: Doors>(needs: impl FnOnce() -> Needs) -> Kind {
     }
 }
 
-/// What a job works on each time it is run: a copy of its order; where there is one writer, the order itself.
-struct Orders<D, T> {
-    order: Option<T>,
-    doors: PhantomData<fn() -> D>,
-}
-
-impl<D: Doors, T: Clone> Orders<D, T> {
-    fn new(order: T) -> Orders<D, T> {
-        Orders {
-            order: Some(order),
-            doors: PhantomData,
-        }
-    }
-
-    fn next(&mut self) -> Result<T> {
-        let order = if D::ONE_WRITER {
-            self.order.take()
-        } else {
-            self.order.clone()
-        };
-        order.ok_or_else(|| StoreError::Failed("a job was run a second time".to_owned()))
-    }
-}
-
 #[async_trait]
 impl<D: Doors> Store for Twin<D> {
     async fn accept(&self, order: AcceptOrder) -> Result<Acceptance> {
         let kind = batched::<D>(|| accept::needs(&order));
-        let mut order = Orders::<D, _>::new(order);
         self.write(kind, move |write, house| {
-            accept::accept(write, house, order.next()?)
+            accept::accept(write, house, order.clone())
         })
         .await
     }
@@ -204,9 +177,8 @@ impl<D: Doors> Store for Twin<D> {
 
     async fn apply(&self, order: ApplyOrder) -> Result<Applied> {
         let kind = batched::<D>(|| path::needs(&order));
-        let mut order = Orders::<D, _>::new(order);
         self.write(kind, move |write, house| {
-            path::apply(write, house, order.next()?)
+            path::apply(write, house, order.clone())
         })
         .await
     }

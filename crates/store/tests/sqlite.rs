@@ -310,7 +310,7 @@ async fn hot_questions_use_their_indexes() {
         ("SELECT min(wakes_at) FROM callbacks WHERE wakes_at IS NOT NULL AND claim_until IS NULL", "callbacks_waking"),
         ("SELECT tenant, id FROM callbacks WHERE wakes_at <= 5 AND claim_until IS NULL ORDER BY wakes_at LIMIT 5", "callbacks_waking"),
         ("SELECT tenant, id FROM callbacks WHERE claim_until <= 5", "callbacks_leased"),
-        ("SELECT tenant, id FROM callbacks WHERE claim_until IS NOT NULL AND claim_node = 'a' AND claim_boot <> 'b'", "callbacks_claimed_by"),
+        ("SELECT tenant, id FROM callbacks WHERE claim_until IS NOT NULL AND claim_node = 'a' AND claim_boot <> 'b'", "callbacks_leased"),
         ("SELECT id FROM callbacks WHERE tenant = 't' AND state = 'queued' AND queue = 'q' AND by_mail = 0
           AND (rank, since, id) > (1, 2, x'00')
           ORDER BY rank, since, id LIMIT 1", "callbacks_waiting"),

@@ -1,5 +1,10 @@
 -- The first schema. Ids are 16-byte UUIDs, times are milliseconds since 1970, documents are JSON.
 -- A document is the truth about its row; the columns beside it are its index, written by the same function.
+--
+-- Three habits of SQLite shape it, each measured. A table of small rows that are only ever found by their key is
+-- WITHOUT ROWID: one tree instead of two. `x IN (a, b, c)` in a CHECK builds a temporary table for every row
+-- written, so conditions are spelled out. And `json_valid` parses a document again that was serialised a moment
+-- before: what is written on every step is not asked again.
 
 -- What a callback waits in.
 CREATE TABLE queues (
@@ -30,7 +35,7 @@ CREATE TABLE customers (
     -- Id and name in lower case, for finding part of either.
     search      TEXT NOT NULL,
     PRIMARY KEY (tenant, id)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- A contact belongs to one customer, so that the next request by the same number finds the same person.
 CREATE TABLE customer_contacts (
@@ -42,7 +47,7 @@ CREATE TABLE customer_contacts (
     position INTEGER NOT NULL,
     PRIMARY KEY (tenant, contact),
     FOREIGN KEY (tenant, customer) REFERENCES customers (tenant, id)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX customer_contacts_of ON customer_contacts (tenant, customer, position);
 
@@ -65,9 +70,10 @@ CREATE TABLE interactions (
     FOREIGN KEY (tenant, customer) REFERENCES customers (tenant, id),
     FOREIGN KEY (tenant, parent) REFERENCES interactions (tenant, id),
     CHECK ((doc IS NULL) = (entity_type = 5))
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
-CREATE INDEX interactions_newest ON interactions (tenant, created_at, id);
+-- Callbacks have an index of their own for this; the list of everything merges the two.
+CREATE INDEX interactions_newest ON interactions (tenant, created_at, id) WHERE entity_type <> 5;
 CREATE INDEX interactions_by_customer ON interactions (tenant, customer, created_at, id);
 CREATE INDEX interactions_by_thread ON interactions (tenant, thread, created_at, id) WHERE thread IS NOT NULL;
 CREATE INDEX interactions_by_parent ON interactions (tenant, parent, created_at, id) WHERE parent IS NOT NULL;
@@ -80,9 +86,7 @@ CREATE TABLE callbacks (
     tenant          TEXT NOT NULL,
     id              BLOB NOT NULL,
     queue           TEXT NOT NULL,
-    state           TEXT NOT NULL CHECK (state IN (
-        'received', 'scheduled', 'queued', 'transferred', 'offered', 'assigned', 'dialling', 'talking', 'wrap_up',
-        'done', 'cancelled', 'exhausted', 'refused', 'failed', 'replaced', 'expired')),
+    state           TEXT NOT NULL,
     -- The resource's two numbers, as the state gives them.
     callback_status INTEGER NOT NULL CHECK (callback_status BETWEEN 0 AND 14),
     status          INTEGER NOT NULL CHECK (status BETWEEN 0 AND 3),
@@ -104,7 +108,7 @@ CREATE TABLE callbacks (
     -- The agent whose hands are full because of it.
     agent           INTEGER,
     -- What kind of seat it takes: an agent, a place at a DN, or one of the queue's own letters.
-    seat            TEXT CHECK (seat IN ('agent', 'dn', 'template')),
+    seat            TEXT CHECK (seat = 'agent' OR seat = 'dn' OR seat = 'template'),
     -- The lease of the node that works on it.
     claim_node      TEXT,
     claim_boot      BLOB CHECK (claim_boot IS NULL OR length(claim_boot) = 16),
@@ -118,31 +122,47 @@ CREATE TABLE callbacks (
     -- Subject, category, external id and udata values in lower case, for the search by words.
     search          TEXT NOT NULL,
     -- The whole callback.
-    doc             TEXT NOT NULL CHECK (json_valid(doc)),
+    doc             TEXT NOT NULL,
     PRIMARY KEY (tenant, id),
     FOREIGN KEY (tenant, id) REFERENCES interactions (tenant, id),
     FOREIGN KEY (tenant, queue) REFERENCES queues (tenant, id),
-    -- The states of the life cycle, each with exactly what belongs to it.
-    CHECK ((claim_until IS NOT NULL) = (state IN ('offered', 'assigned', 'dialling', 'talking'))),
+    -- The states of the life cycle, each with exactly what belongs to it. The commonest come first.
+    CHECK (CASE state
+        WHEN 'scheduled'   THEN wakes_at IS NOT NULL
+        WHEN 'queued'      THEN since IS NOT NULL
+        WHEN 'assigned'    THEN claim_until IS NOT NULL AND seat IS NOT NULL
+        WHEN 'dialling'    THEN claim_until IS NOT NULL AND seat IS NOT NULL AND attempt IS NOT NULL
+        WHEN 'talking'     THEN claim_until IS NOT NULL AND seat IS NOT NULL AND attempt IS NOT NULL
+        WHEN 'offered'     THEN claim_until IS NOT NULL AND agent IS NOT NULL
+        WHEN 'wrap_up'     THEN wakes_at IS NOT NULL AND agent IS NOT NULL
+        WHEN 'transferred' THEN since IS NOT NULL AND transferred_to IS NOT NULL
+        WHEN 'received'    THEN wakes_at IS NOT NULL
+        WHEN 'done'        THEN ended_at IS NOT NULL
+        WHEN 'cancelled'   THEN ended_at IS NOT NULL
+        WHEN 'exhausted'   THEN ended_at IS NOT NULL
+        WHEN 'refused'     THEN ended_at IS NOT NULL
+        WHEN 'failed'      THEN ended_at IS NOT NULL
+        WHEN 'replaced'    THEN ended_at IS NOT NULL
+        WHEN 'expired'     THEN ended_at IS NOT NULL
+        ELSE 0 END),
+    CHECK (claim_until IS NULL OR (fence > 0 AND wakes_at IS NOT NULL
+        AND (state = 'offered' OR state = 'assigned' OR state = 'dialling' OR state = 'talking'))),
     CHECK ((claim_node IS NULL) = (claim_until IS NULL) AND (claim_boot IS NULL) = (claim_until IS NULL)),
-    CHECK (claim_until IS NULL OR fence > 0),
-    CHECK ((since IS NOT NULL) = (state IN ('queued', 'transferred'))),
-    CHECK ((transferred_to IS NOT NULL) = (state = 'transferred')),
-    CHECK ((seat IS NOT NULL) = (state IN ('offered', 'assigned', 'dialling', 'talking', 'wrap_up'))),
+    CHECK (since IS NULL OR state = 'queued' OR state = 'transferred'),
+    CHECK (transferred_to IS NULL OR state = 'transferred'),
+    CHECK (seat IS NULL OR state = 'offered' OR state = 'assigned' OR state = 'dialling' OR state = 'talking'
+        OR state = 'wrap_up'),
     CHECK ((agent IS NOT NULL) = (seat IS NOT NULL AND seat = 'agent')),
-    CHECK (state NOT IN ('offered', 'wrap_up') OR agent IS NOT NULL),
-    CHECK ((attempt IS NOT NULL) = (state IN ('dialling', 'talking'))),
-    CHECK ((ended_at IS NOT NULL) = (state IN
-        ('done', 'cancelled', 'exhausted', 'refused', 'failed', 'replaced', 'expired'))),
+    CHECK (attempt IS NULL OR state = 'dialling' OR state = 'talking'),
     CHECK ((status = 3) = (ended_at IS NOT NULL)),
-    CHECK (ended_at IS NULL OR wakes_at IS NULL),
-    CHECK (wakes_at IS NOT NULL OR ended_at IS NOT NULL OR state IN ('queued', 'transferred'))
+    CHECK (ended_at IS NULL OR (wakes_at IS NULL AND claim_until IS NULL AND since IS NULL AND seat IS NULL
+        AND attempt IS NULL))
 ) STRICT;
 
 -- Hot indexes hold only what is not ended.
 CREATE INDEX callbacks_waking ON callbacks (wakes_at) WHERE wakes_at IS NOT NULL AND claim_until IS NULL;
-CREATE INDEX callbacks_leased ON callbacks (claim_until) WHERE claim_until IS NOT NULL;
-CREATE INDEX callbacks_claimed_by ON callbacks (claim_node, claim_boot) WHERE claim_until IS NOT NULL;
+-- There are never more claims than calls going on: those of an earlier run of a node are found by looking through all.
+CREATE INDEX callbacks_leased ON callbacks (claim_until, claim_node, claim_boot) WHERE claim_until IS NOT NULL;
 CREATE INDEX callbacks_waiting ON callbacks (tenant, queue, by_mail, rank, since, id)
     WHERE state = 'queued';
 CREATE INDEX callbacks_transferred ON callbacks (tenant, transferred_to, rank, since, id)
@@ -163,11 +183,9 @@ CREATE TABLE callback_contacts (
     step       INTEGER NOT NULL,
     contact    TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    PRIMARY KEY (tenant, callback, step),
+    PRIMARY KEY (tenant, contact, created_at, callback, step),
     FOREIGN KEY (tenant, callback) REFERENCES callbacks (tenant, id)
-) STRICT;
-
-CREATE INDEX callback_contacts_of ON callback_contacts (tenant, contact, created_at, callback);
+) STRICT, WITHOUT ROWID;
 
 -- Tries at reaching customers; a row is here before anything leaves the house.
 CREATE TABLE attempts (
@@ -193,9 +211,9 @@ CREATE TABLE attempts (
     -- What it meant; null while it lasts.
     verdict     TEXT,
     -- Our result with the platform's own code.
-    outcome     TEXT CHECK (json_valid(outcome)),
+    outcome     TEXT,
     -- Dialog identifiers by which a restarted node ends what it left ringing.
-    legs        TEXT NOT NULL CHECK (json_valid(legs)),
+    legs        TEXT NOT NULL,
     PRIMARY KEY (tenant, id),
     UNIQUE (tenant, callback, number),
     FOREIGN KEY (tenant, callback) REFERENCES callbacks (tenant, id),
@@ -210,8 +228,8 @@ CREATE INDEX attempts_to ON attempts (tenant, contact, began_at) WHERE by_mail =
 
 -- What happened, in order, never changed.
 CREATE TABLE events (
-    -- Order over the whole store, which is the order of commits.
-    seq           INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Order over the whole store, which is the order of commits. Events are never deleted, so no number comes twice.
+    seq           INTEGER PRIMARY KEY,
     tenant        TEXT NOT NULL,
     -- The interaction it happened to.
     callback      BLOB NOT NULL,
@@ -220,9 +238,9 @@ CREATE TABLE events (
     at            INTEGER NOT NULL,
     kind          TEXT NOT NULL,
     actor         TEXT NOT NULL,
-    detail        TEXT NOT NULL CHECK (json_valid(detail)),
+    detail        TEXT NOT NULL,
     -- The personal part and its salt: the only two that may be blanked.
-    personal      TEXT CHECK (json_valid(personal)),
+    personal      TEXT,
     salt          TEXT,
     -- Hash of the personal part, which stays when the part itself is blanked.
     personal_hash TEXT,
@@ -302,19 +320,59 @@ CREATE TABLE api_keys (
     PRIMARY KEY (tenant, id)
 ) STRICT;
 
--- Answers to be given again for the same key, written with what they speak of.
+-- Answers to be given again for the same key, written with what they speak of. They are kept equally long, so they
+-- end in the order in which they were written.
 CREATE TABLE idempotency (
     tenant      TEXT NOT NULL,
     application INTEGER NOT NULL,
     key         TEXT NOT NULL,
     -- SHA-256 of method, path and body.
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
-    answer      TEXT NOT NULL CHECK (json_valid(answer)),
+    answer      TEXT NOT NULL,
     expires_at  INTEGER NOT NULL,
     PRIMARY KEY (tenant, application, key)
 ) STRICT;
 
-CREATE INDEX idempotency_expiring ON idempotency (expires_at);
+-- Places taken in slots. A slot itself is nowhere stored: it follows from the queue's clock and rules. A row is
+-- written, moved and deleted in the transaction that writes the callback it belongs to.
+CREATE TABLE slot_places (
+    tenant     TEXT NOT NULL,
+    -- The callback's id; or that of a hold, which keeps a place while a form is filled in.
+    holder     BLOB NOT NULL CHECK (length(holder) = 16),
+    queue      TEXT NOT NULL,
+    -- When the slot began that it was taken of.
+    starts_at  INTEGER NOT NULL,
+    -- Whose callback it is; null for a hold.
+    customer   TEXT,
+    -- When a hold ends by itself; null for a callback.
+    expires_at INTEGER,
+    PRIMARY KEY (tenant, holder),
+    FOREIGN KEY (tenant, queue) REFERENCES queues (tenant, id),
+    CHECK ((customer IS NULL) <> (expires_at IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX slot_places_held ON slot_places (tenant, queue, starts_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX slot_places_of ON slot_places (tenant, queue, customer) WHERE customer IS NOT NULL;
+CREATE INDEX slot_places_expiring ON slot_places (expires_at) WHERE expires_at IS NOT NULL;
+
+-- How many of them callbacks have in each slot, so that nobody counts a hundred thousand rows to sell one more.
+CREATE TABLE slot_counts (
+    tenant    TEXT NOT NULL,
+    queue     TEXT NOT NULL,
+    starts_at INTEGER NOT NULL,
+    booked    INTEGER NOT NULL CHECK (booked > 0),
+    PRIMARY KEY (tenant, queue, starts_at)
+) STRICT, WITHOUT ROWID;
+
+-- What a planned queue has learned from what happened: a cache of experience, never the record itself.
+CREATE TABLE learned (
+    tenant TEXT NOT NULL,
+    queue  TEXT NOT NULL,
+    -- Figures by name, as the planner writes them.
+    doc    TEXT NOT NULL CHECK (json_valid(doc)),
+    PRIMARY KEY (tenant, queue),
+    FOREIGN KEY (tenant, queue) REFERENCES queues (tenant, id)
+) STRICT;
 
 -- Bodies on their way in. An upload belongs to nobody until it is put in a body's place.
 CREATE TABLE uploads (

@@ -8,20 +8,10 @@ use sha2::{Digest, Sha256};
 const APPLICATION_ID: i32 = 0x5242_4b31;
 
 /// Released migrations are never edited: their checksums are kept in the database.
-const MIGRATIONS: &[(&str, &str)] = &[
-    (
-        "0001_callbacks",
-        include_str!("../../migrations/sqlite/0001_callbacks.sql"),
-    ),
-    (
-        "0002_slots",
-        include_str!("../../migrations/sqlite/0002_slots.sql"),
-    ),
-    (
-        "0003_learned",
-        include_str!("../../migrations/sqlite/0003_learned.sql"),
-    ),
-];
+const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_callbacks",
+    include_str!("../../migrations/sqlite/0001_callbacks.sql"),
+)];
 
 pub(super) fn migrate(conn: &Connection) -> Result<()> {
     run(conn, MIGRATIONS)

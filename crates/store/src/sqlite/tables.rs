@@ -14,6 +14,7 @@ mod queues;
 mod slots;
 mod upkeep;
 
+use super::writer::Care;
 use crate::events::Sealed;
 use crate::rows::{self, time};
 use crate::seats::Waiting;
@@ -23,6 +24,7 @@ use crate::tables::{
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, StateCount,
+    StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -46,14 +48,16 @@ use uuid::Uuid;
 /// The tables as one connection sees them, inside the transaction that is open on it.
 pub(super) struct SqliteTables<'c> {
     conn: &'c Connection,
+    care: Care,
     /// Marks that are neither undone nor kept yet.
     marks: Cell<usize>,
 }
 
 impl<'c> SqliteTables<'c> {
-    pub fn on(conn: &'c Connection) -> SqliteTables<'c> {
+    pub fn on(conn: &'c Connection, care: Care) -> SqliteTables<'c> {
         SqliteTables {
             conn,
+            care,
             marks: Cell::new(0),
         }
     }
@@ -66,21 +70,43 @@ impl<'c> SqliteTables<'c> {
 
 impl Tables for SqliteTables<'_> {
     fn mark(&self) -> Result<Mark> {
-        let mark = self.marks.get();
+        let mark = match self.care {
+            // Rows written so far: enough to know whether there is anything to undo.
+            Care::Plain => {
+                return Ok(Mark(
+                    usize::try_from(self.conn.total_changes()).unwrap_or(usize::MAX),
+                ));
+            }
+            Care::Savepoints => self.marks.get(),
+        };
         self.run(&format!("SAVEPOINT m{mark}"))?;
         self.marks.set(mark + 1);
         Ok(Mark(mark))
     }
 
     fn undo(&self, Mark(mark): Mark) -> Result<()> {
-        self.run(&format!("ROLLBACK TO m{mark}"))?;
-        self.keep(Mark(mark))
+        match self.care {
+            Care::Plain if self.mark()? == Mark(mark) => Ok(()),
+            // The job fails, so its group is run again, with savepoints.
+            Care::Plain => Err(StoreError::Failed(
+                "what was written cannot be undone alone".to_owned(),
+            )),
+            Care::Savepoints => {
+                self.run(&format!("ROLLBACK TO m{mark}"))?;
+                self.keep(Mark(mark))
+            }
+        }
     }
 
     fn keep(&self, Mark(mark): Mark) -> Result<()> {
-        self.run(&format!("RELEASE m{mark}"))?;
-        self.marks.set(mark);
-        Ok(())
+        match self.care {
+            Care::Plain => Ok(()),
+            Care::Savepoints => {
+                self.run(&format!("RELEASE m{mark}"))?;
+                self.marks.set(mark);
+                Ok(())
+            }
+        }
     }
 
     fn foresee(&self, _callbacks: &[Key], _now: Timestamp) -> Result<()> {

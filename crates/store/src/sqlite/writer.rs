@@ -1,7 +1,12 @@
 //! The one thread that owns the only write connection.
 //!
-//! Jobs are closures; each gets a savepoint, and what has gathered is committed as one group, so that
-//! many callers share one fsync. Nobody is answered before the commit that holds their work is done.
+//! Jobs are closures; what has gathered is committed as one group, so that many callers share one fsync. Nobody is
+//! answered before the commit that holds their work is done.
+//!
+//! A job that fails takes nobody with it. A savepoint for each would see to that, but it makes SQLite copy every page
+//! that the job touches, for a failure that hardly ever comes after the first write. So a group is run without them;
+//! if one of its jobs did write and must be undone, the group is undone as a whole and run again, each job in a
+//! savepoint of its own.
 
 use super::faults::{Lost, is_input_output};
 use crate::{Result, Signal, StoreError};
@@ -42,59 +47,76 @@ pub(crate) struct Told {
     pub discard: bool,
 }
 
-/// A piece of work with somebody waiting for its answer.
+/// How a job is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// Nothing of it can be undone apart from the rest of its group.
+    Plain,
+    /// In a savepoint, and free to make more of them.
+    Savepoints,
+}
+
+/// A piece of work with somebody waiting for its answer. It may be run a second time, from its beginning.
 trait Job: Send {
-    fn run(self: Box<Self>, conn: &Connection) -> Ran;
-    /// It will not be run.
-    fn refuse(self: Box<Self>, lost: &Lost);
+    fn run(&mut self, conn: &Connection, care: Care) -> Ran;
+    /// After the commit; or why it was not made.
+    fn answer(self: Box<Self>, lost: Option<&Lost>);
 }
 
 struct Task<T, F> {
     work: F,
     sender: oneshot::Sender<Result<T>>,
+    /// What it came to when it was run last.
+    result: Option<Result<T>>,
 }
 
-type Answer = Box<dyn FnOnce(Option<&Lost>) + Send>;
-
-/// A job that has run and waits for the commit.
+/// What the thread has to know of a job that has run.
 struct Ran {
     keep: bool,
     /// The fault it met, if that was the database's.
     fault: Option<Lost>,
     signals: Vec<Signal>,
-    answer: Answer,
+}
+
+/// A job that waits for the commit.
+struct Waits {
+    job: Box<dyn Job>,
+    ran: Ran,
 }
 
 impl<T, F> Job for Task<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&Connection, &mut Told) -> Result<T> + Send + 'static,
+    F: FnMut(&Connection, Care, &mut Told) -> Result<T> + Send + 'static,
 {
-    fn run(self: Box<Self>, conn: &Connection) -> Ran {
-        let Task { work, sender } = *self;
+    fn run(&mut self, conn: &Connection, care: Care) -> Ran {
+        self.result = None;
         let mut told = Told::default();
-        let result = work(conn, &mut told);
+        let result = (self.work)(conn, care, &mut told);
         let Told { signals, discard } = told;
-        let keep = result.is_ok() && !discard;
-        let fault = result.as_ref().err().and_then(Lost::met);
-        let answer: Answer = Box::new(move |lost| {
-            // Nobody listens any more if the caller has gone away: the work is done all the same.
-            let _ = sender.send(match lost {
-                Some(lost) => Err(lost.error()),
-                None => result,
-            });
-        });
-        Ran {
-            keep,
-            fault,
+        let ran = Ran {
+            keep: result.is_ok() && !discard,
+            fault: result.as_ref().err().and_then(Lost::met),
             signals,
-            answer,
-        }
+        };
+        self.result = Some(result);
+        ran
     }
 
-    fn refuse(self: Box<Self>, lost: &Lost) {
-        let _ = self.sender.send(Err(lost.error()));
+    fn answer(self: Box<Self>, lost: Option<&Lost>) {
+        let Task { sender, result, .. } = *self;
+        let answer = match (lost, result) {
+            (Some(lost), _) => Err(lost.error()),
+            (None, Some(result)) => result,
+            (None, None) => Err(broke_off()),
+        };
+        // Nobody listens any more if the caller has gone away: the work is done all the same.
+        let _ = sender.send(answer);
     }
+}
+
+fn broke_off() -> StoreError {
+    StoreError::Failed("the write broke off; nothing of it was kept".to_owned())
 }
 
 enum Message {
@@ -135,21 +157,21 @@ impl Writer {
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &mut Told) -> Result<T> + Send + 'static,
+        F: FnMut(&Connection, Care, &mut Told) -> Result<T> + Send + 'static,
     {
         let (sender, answer) = oneshot::channel();
-        let job = Box::new(Task { work, sender });
+        let job = Box::new(Task {
+            work,
+            sender,
+            result: None,
+        });
         self.jobs
             .try_send(Message::Job(job))
             .map_err(|error| match error {
                 TrySendError::Full(_) => StoreError::Busy,
                 TrySendError::Disconnected(_) => StoreError::Closed,
             })?;
-        answer.await.unwrap_or_else(|_| {
-            Err(StoreError::Failed(
-                "the write broke off; nothing of it was kept".to_owned(),
-            ))
-        })
+        answer.await.unwrap_or_else(|_| Err(broke_off()))
     }
 
     /// Writes out what is gathered, folds the log into the file, and ends the thread.
@@ -180,12 +202,13 @@ struct Thread {
     on_fatal: OnFatal,
 }
 
-/// What became of one job.
-enum After {
-    Ran(Ran),
-    Broke,
+/// Why a group cannot go on as it is. The job that broke it is in it.
+enum Broken {
+    /// A job has written and must be undone, which only the group as a whole can be.
+    Spoiled,
     /// SQLite undid everything since BEGIN, with all earlier jobs of the group.
-    Undone(Option<Ran>),
+    Undone(Lost),
+    Failed(rusqlite::Error),
 }
 
 /// Whether the thread goes on.
@@ -226,21 +249,19 @@ impl Thread {
             if lost != Lost::Busy {
                 tracing::error!(error = %error, "a group of writes cannot be begun");
             }
-            first.refuse(&lost);
+            first.answer(Some(&lost));
             return Then::GoOn;
         }
-        let mut group = Vec::new();
-        let mut close = None;
+        let (mut group, mut care, mut close) = (Vec::new(), Care::Plain, None);
         let mut next = Some(first);
+        let mut outcome = Ok(());
         while let Some(job) = next.take() {
-            match self.run_job(job) {
-                Ok(After::Ran(ran)) => group.push(ran),
-                // It panicked; its caller learns by the dropped answer.
-                Ok(After::Broke) => {}
-                Ok(After::Undone(ran)) => return self.forget(group, ran, close),
-                Err(error) => return self.lose(group, &error, close),
+            outcome = self.take_in(&mut group, job, care);
+            if matches!(outcome, Err(Broken::Spoiled)) {
+                care = Care::Savepoints;
+                outcome = self.run_again(&mut group);
             }
-            if group.len() >= self.group {
+            if outcome.is_err() || group.len() >= self.group {
                 break;
             }
             match self.inbox.try_recv() {
@@ -249,88 +270,123 @@ impl Thread {
                 Err(_) => {}
             }
         }
-        if let Err(error) = (self.commit)(&self.conn) {
-            return self.lose(group, &error, close);
+        let outcome = outcome.and_then(|()| (self.commit)(&self.conn).map_err(Broken::Failed));
+        match outcome {
+            Ok(()) => self.tell(group),
+            Err(broken) => {
+                if let Then::Stop = self.lose(group, broken) {
+                    return Then::Stop;
+                }
+            }
         }
-        for ran in &mut group {
-            if ran.keep {
-                for signal in ran.signals.drain(..) {
+        close.map_or(Then::GoOn, Then::Close)
+    }
+
+    /// Runs one job as part of the group.
+    fn take_in(
+        &self,
+        group: &mut Vec<Waits>,
+        mut job: Box<dyn Job>,
+        care: Care,
+    ) -> std::result::Result<(), Broken> {
+        let run = |sql| -> std::result::Result<(), Broken> {
+            let ran = self
+                .conn
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.execute([]));
+            ran.map(drop).map_err(Broken::Failed)
+        };
+        let written = self.conn.total_changes();
+        if care == Care::Savepoints {
+            run("SAVEPOINT job")?;
+        }
+        let ran = catch_unwind(AssertUnwindSafe(|| job.run(&self.conn, care)));
+        let ran = ran.unwrap_or_else(|_| {
+            tracing::error!("a write panicked and was undone");
+            Ran {
+                keep: false,
+                fault: None,
+                signals: Vec::new(),
+            }
+        });
+        let (keep, fault) = (ran.keep, ran.fault.clone());
+        group.push(Waits { job, ran });
+        // A full disk may make SQLite undo everything since BEGIN, earlier jobs included.
+        if self.conn.is_autocommit() {
+            return Err(Broken::Undone(fault.unwrap_or_else(|| {
+                Lost::Failed("the database undid a group of writes".to_owned())
+            })));
+        }
+        match care {
+            Care::Plain if keep || self.conn.total_changes() == written => Ok(()),
+            Care::Plain => Err(Broken::Spoiled),
+            Care::Savepoints => {
+                if !keep {
+                    run("ROLLBACK TO job")?;
+                }
+                run("RELEASE job")
+            }
+        }
+    }
+
+    /// Undoes the group and runs it from its beginning, each job in its savepoint. If that breaks too, callers whose
+    /// jobs were not come to learn by the dropped answer.
+    fn run_again(&self, group: &mut Vec<Waits>) -> std::result::Result<(), Broken> {
+        self.conn
+            .execute_batch("ROLLBACK; BEGIN IMMEDIATE")
+            .map_err(Broken::Failed)?;
+        for waits in std::mem::take(group) {
+            self.take_in(group, waits.job, Care::Savepoints)?;
+        }
+        Ok(())
+    }
+
+    /// After the commit.
+    fn tell(&self, mut group: Vec<Waits>) {
+        for waits in &mut group {
+            if waits.ran.keep {
+                for signal in waits.ran.signals.drain(..) {
                     // No receiver is no fault.
                     let _ = self.signals.send(signal);
                 }
             }
         }
-        for ran in group {
-            (ran.answer)(None);
+        for waits in group {
+            waits.job.answer(None);
         }
-        close.map_or(Then::GoOn, Then::Close)
-    }
-
-    /// One job in its savepoint.
-    fn run_job(&self, job: Box<dyn Job>) -> rusqlite::Result<After> {
-        self.conn.prepare_cached("SAVEPOINT job")?.execute([])?;
-        let ran = match catch_unwind(AssertUnwindSafe(|| job.run(&self.conn))) {
-            Ok(ran) => Some(ran),
-            Err(_) => {
-                tracing::error!("a write panicked and was undone");
-                None
-            }
-        };
-        // A full disk may make SQLite undo everything since BEGIN, earlier jobs included.
-        if self.conn.is_autocommit() {
-            return Ok(After::Undone(ran));
-        }
-        if !ran.as_ref().is_some_and(|ran| ran.keep) {
-            self.conn.prepare_cached("ROLLBACK TO job")?.execute([])?;
-        }
-        self.conn.prepare_cached("RELEASE job")?.execute([])?;
-        Ok(ran.map_or(After::Broke, After::Ran))
-    }
-
-    /// SQLite itself has undone the group because of what the last job met.
-    fn forget(
-        &self,
-        group: Vec<Ran>,
-        last: Option<Ran>,
-        close: Option<oneshot::Sender<()>>,
-    ) -> Then {
-        let lost = last
-            .as_ref()
-            .and_then(|ran| ran.fault.clone())
-            .unwrap_or_else(|| Lost::Failed("the database undid a group of writes".to_owned()));
-        tracing::error!(?lost, jobs = group.len(), "a group of writes was undone");
-        for ran in group.into_iter().chain(last) {
-            (ran.answer)(Some(&lost));
-        }
-        close.map_or(Then::GoOn, Then::Close)
     }
 
     /// The group was not committed: all of it is undone and everyone is told.
-    fn lose(
-        &mut self,
-        group: Vec<Ran>,
-        error: &rusqlite::Error,
-        close: Option<oneshot::Sender<()>>,
-    ) -> Then {
-        if is_input_output(error) {
-            tracing::error!(error = %error, "input/output error in a commit: what is on the disk is not known, ending");
-            (self.on_fatal)(&error.to_string());
-            for ran in group {
-                (ran.answer)(Some(&Lost::Failed(error.to_string())));
+    fn lose(&mut self, group: Vec<Waits>, broken: Broken) -> Then {
+        let (lost, then) = match broken {
+            Broken::Failed(error) if is_input_output(&error) => {
+                tracing::error!(error = %error, "input/output error in a commit: what is on the disk is not known, ending");
+                (self.on_fatal)(&error.to_string());
+                (Lost::Failed(error.to_string()), Then::Stop)
             }
-            return Then::Stop;
-        }
-        tracing::error!(error = %error, jobs = group.len(), "a group of writes was not committed");
-        if !self.conn.is_autocommit()
+            Broken::Failed(error) => {
+                tracing::error!(error = %error, jobs = group.len(), "a group of writes was not committed");
+                (Lost::why(&error), Then::GoOn)
+            }
+            Broken::Undone(lost) => {
+                tracing::error!(?lost, jobs = group.len(), "a group of writes was undone");
+                (lost, Then::GoOn)
+            }
+            Broken::Spoiled => {
+                let lost = Lost::Failed("a write could not be undone alone".to_owned());
+                (lost, Then::GoOn)
+            }
+        };
+        if matches!(then, Then::GoOn)
+            && !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
         {
             tracing::error!(error = %error, "a group of writes cannot be undone");
         }
-        let lost = Lost::why(error);
-        for ran in group {
-            (ran.answer)(Some(&lost));
+        for waits in group {
+            waits.job.answer(Some(&lost));
         }
-        close.map_or(Then::GoOn, Then::Close)
+        then
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::path::{carry_out, write_step};
 use super::record::{Family, family};
+use super::slots::Said;
 use super::{House, Write, bodies, conflict, customers, duplicates, gather, idempotency, slots};
 use crate::facts::Gathered;
 use crate::tables::{Needs, Tables};
@@ -131,9 +132,13 @@ pub(crate) fn accept(
         Some((_, Answer::Apart)) => {}
     }
     let number = gather::number(tables, &tenant, id, &first.contact, now)?;
-    let customer = find_or_make(tables, house, &tenant, &new, now)?;
+    let Found {
+        customer,
+        changed,
+        learned,
+    } = find_or_make(tables, house, &tenant, &new, now)?;
     let customer_id = customer.id.clone();
-    let mut asked_for = customer;
+    let mut asked_for = customer.clone();
     gather::forbid_by_contact(tables, &mut asked_for, &first.contact)?;
     let slots = slots_for(tables, &tenant, &new, &queue, &asked_for, now)?;
     let facts = Gathered {
@@ -158,6 +163,10 @@ pub(crate) fn accept(
         now,
     )
     .map_err(|refusal| slots::instead(write.tables, &facts.queue, refusal, now))?;
+    // Nothing is written before it is decided: a refusal leaves nothing to undo.
+    if changed {
+        customers::keep(write.tables, &customer, learned)?;
+    }
     let callback = write_step(write, house, None, step, now)?;
     bodies::store_small(write.tables, house, &tenant, id, &contents, now)?;
     if let Some(old) = replaces {
@@ -196,18 +205,28 @@ fn slots_for(
         return Ok(None);
     };
     let leaves: Vec<InteractionId> = new.replaces.into_iter().collect();
-    let facts = slots::facts(tables, queue, customer, wanted, now, &leaves)?;
+    let said = Said::of(new.local.is_some());
+    let facts = slots::facts(tables, queue, customer, wanted, said, now, &leaves)?;
     Ok(facts.map(|facts| SlotFacts { held, ..facts }))
 }
 
-/// The customer named, or whose contact it is, or a new one; what the request tells of them is kept.
+/// Whom a request is for.
+struct Found {
+    customer: Customer,
+    /// They are new, or the request told something new of them.
+    changed: bool,
+    /// So many of their contacts, the last ones, are new.
+    learned: usize,
+}
+
+/// The customer named, or whose contact it is, or a new one, with what the request tells of them.
 fn find_or_make(
     tables: &dyn Tables,
     house: &House,
     tenant: &TenantId,
     new: &NewCallback,
     now: Timestamp,
-) -> Result<Customer> {
+) -> Result<Found> {
     let contacts = || new.contacts.iter().map(|step| step.contact.expose());
     let mut found = match &new.customer {
         Some(id) => tables.customer(tenant, id)?,
@@ -235,23 +254,21 @@ fn find_or_make(
         created_at: now,
         revision: 1,
     });
-    if is_new {
-        // Contacts point at their customer, so the customer is written before them.
-        tables.write_customer(&customer)?;
-        customers::learn_contacts(tables, &mut customer, contacts())?;
-        return Ok(customer);
-    }
-    let mut changed = false;
+    let mut changed = is_new;
     if customer.name.is_none() && new.customer_name.is_some() {
         customer.name.clone_from(&new.customer_name);
         changed = true;
     }
-    changed |= customers::learn_contacts(tables, &mut customer, contacts())?;
-    if changed {
+    let learned = customers::learn_contacts(tables, &mut customer, contacts())?;
+    changed |= learned > 0;
+    if changed && !is_new {
         customer.revision += 1;
-        tables.write_customer(&customer)?;
     }
-    Ok(customer)
+    Ok(Found {
+        customer,
+        changed,
+        learned,
+    })
 }
 
 fn replace(

@@ -22,13 +22,14 @@ pub(crate) fn by_contact(
     }
 }
 
-/// Keeps new contacts with the customer, except those that are somebody else's. Says whether any were new.
+/// Adds contacts to the customer, except those that are somebody else's. Comes back with how many were new; nothing is
+/// written before [`keep`].
 pub(super) fn learn_contacts<'a>(
     tables: &dyn Tables,
     customer: &mut Customer,
     contacts: impl Iterator<Item = &'a str>,
-) -> Result<bool> {
-    let mut learned = false;
+) -> Result<usize> {
+    let before = customer.contacts.len();
     for contact in contacts {
         let known = customer.contacts.iter().any(|known| known == contact);
         if known
@@ -37,11 +38,20 @@ pub(super) fn learn_contacts<'a>(
         {
             continue;
         }
-        tables.add_contact(customer, contact, customer.contacts.len())?;
         customer.contacts.push(contact.to_owned());
-        learned = true;
     }
-    Ok(learned)
+    Ok(customer.contacts.len() - before)
+}
+
+/// Writes a customer who is new or has changed, with the last of their contacts, which are new.
+pub(super) fn keep(tables: &dyn Tables, customer: &Customer, learned: usize) -> Result<()> {
+    // Contacts point at their customer, so the customer is written before them.
+    tables.write_customer(customer)?;
+    let known = customer.contacts.len().saturating_sub(learned);
+    for (position, contact) in customer.contacts.iter().enumerate().skip(known) {
+        tables.add_contact(customer, contact, position)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn put(

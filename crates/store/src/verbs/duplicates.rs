@@ -80,15 +80,16 @@ pub(super) fn merge(
         .iter()
         .map(|step| step.contact.expose().to_owned())
         .collect();
-    let mut changed =
+    let learned =
         customers::learn_contacts(tables, &mut customer, told.iter().map(String::as_str))?;
+    let mut changed = learned > 0;
     if customer.name.is_none() && new.customer_name.is_some() {
         customer.name.clone_from(&new.customer_name);
         changed = true;
     }
     if changed {
         customer.revision += 1;
-        tables.write_customer(&customer)?;
+        customers::keep(tables, &customer, learned)?;
     }
     let (taken, left) = fit_bodies(tables, &tenant, id, &open.interaction.bodies, new.bodies)?;
     bodies::store_small(tables, house, &tenant, id, &taken, now)?;

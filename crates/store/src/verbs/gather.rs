@@ -1,5 +1,6 @@
 //! Reads the facts a decision may look at: queue, customer, and what is known of the number.
 
+use super::slots::Said;
 use super::{before, missing, slots};
 use crate::Result;
 use crate::effects;
@@ -40,12 +41,19 @@ pub(super) fn facts(
         now,
     )?;
     let stretch = command.and_then(|command| effects::wanted(callback, command, &queue, now));
+    let said = Said::of(match command {
+        Some(Command::Reschedule { local, .. }) => local.is_some(),
+        Some(Command::Snooze { .. }) => false,
+        // Whatever else takes a place may do so by the local time that the callback has or is given.
+        Some(_) | None => true,
+    });
     let slots = match stretch {
         Some(stretch) => slots::facts(
             tables,
             &queue,
             &customer,
             stretch,
+            said,
             now,
             &[callback.interaction.id],
         )?,

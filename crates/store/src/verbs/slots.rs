@@ -26,6 +26,24 @@ use uuid::Uuid;
 const ALTERNATIVES: usize = 6;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// How a window was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    AsInstants,
+    /// It is resolved only with the decision, under rules that may have changed: a day to either side is looked at.
+    InLocalTime,
+}
+
+impl Said {
+    pub fn of(local: bool) -> Said {
+        if local {
+            Said::InLocalTime
+        } else {
+            Said::AsInstants
+        }
+    }
+}
+
 // ── decisions about callbacks ────────────────────────────────────────────────────────────────────
 
 /// What is taken around the wanted stretch, without what `leaves` hold: places that the decision gives up.
@@ -35,19 +53,25 @@ pub(super) fn facts(
     queue: &QueueView,
     customer: &Customer,
     (from, to): (Timestamp, Timestamp),
+    said: Said,
     now: Timestamp,
     leaves: &[InteractionId],
 ) -> Result<Option<SlotFacts>> {
     let Some(plan) = queue.slots.as_deref() else {
         return Ok(None);
     };
-    // However far a window reaches, nothing is booked beyond the horizon. A day to either side, because a
-    // window said in local time is resolved only with the decision.
-    let to = plus(to, DAY).min(plus(plan.bookable(now).1, DAY));
-    let from = from
-        .saturating_sub(jiff::SignedDuration::from_hours(24))
-        .unwrap_or(from)
-        .min(to);
+    // However far a window reaches, nothing is booked beyond the horizon.
+    let last = plus(plan.bookable(now).1, DAY);
+    let (from, to) = match said {
+        Said::AsInstants => (from, to),
+        Said::InLocalTime => (
+            from.saturating_sub(jiff::SignedDuration::from_hours(24))
+                .unwrap_or(from),
+            plus(to, DAY),
+        ),
+    };
+    let to = to.min(last);
+    let from = from.min(to);
     let leaves: Vec<Uuid> = leaves.iter().map(|id| id.0).collect();
     let mut taken = taken(tables, queue, plan, (from, to), now, &leaves)?;
     if plan.rules().per_customer.is_some() {

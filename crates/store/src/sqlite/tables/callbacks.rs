@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::ids::{InteractionId, QueueId, TenantId};
 use ringback_callbacks::interaction::Interaction;
-use rusqlite::{Connection, named_params, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, params, params_from_iter};
+use std::fmt::Write as _;
+use uuid::Uuid;
 
 pub(super) fn read(
     conn: &Connection,
@@ -24,127 +27,235 @@ pub(super) fn read(
     )
 }
 
-/// Writes the whole callback: its document and every column made from it.
+/// Writes the whole callback: its document and every column made from it. Of a row that is there already only the
+/// columns that have changed are named: SQLite takes an entry out of its index and puts it back for every column that
+/// an UPDATE names, whether or not its value is another.
 pub(super) fn write(
     conn: &Connection,
     before: Option<&Callback>,
     callback: &Callback,
 ) -> Result<()> {
-    let tenant = callback.interaction.tenant.as_str();
-    if before.is_none_or(|before| before.interaction != callback.interaction) {
-        write_row(conn, &callback.interaction, None)?;
+    let interaction = &callback.interaction;
+    match before {
+        None => write_row(conn, INSERT_ROW, interaction, None)?,
+        Some(before) if shared(&before.interaction) != shared(interaction) => {
+            write_row(conn, WRITE_ROW, interaction, None)?;
+        }
+        Some(_) => {}
     }
-    let sql = if before.is_none() {
-        INSERT_CALLBACK
-    } else {
-        UPDATE_CALLBACK
-    };
-    let (callback_status, status) = callback.state.wire();
-    let columns = StateColumns::of(&callback.state);
-    let claim = callback.state.claim();
     let doc = serde_json::to_string(callback).map_err(unwritable)?;
-    let id = blob(&callback.interaction.id.0);
-    let written = conn.prepare_cached(sql)?.execute(named_params! {
-        ":tenant": tenant,
-        ":id": id,
-        ":queue": callback.queue.as_str(),
-        ":state": callback.state.name(),
-        ":callback_status": callback_status,
-        ":status": status,
-        ":created_at": ms(callback.interaction.created_at),
-        ":start_time": ms(callback.window.start),
-        ":end_time": callback.window.end.map(ms),
-        ":rank": ms(callback.rank()),
-        ":priority": callback.priority,
-        ":by_mail": effects::by_mail(callback),
-        ":wakes_at": callback.wakes_at().map(ms),
-        ":since": columns.since.map(ms),
-        ":transferred_to": columns.transferred_to.map(|agent| agent.0),
-        ":agent": callback.state.engages().map(|agent| agent.0),
-        ":seat": columns.seat,
-        ":claim_node": claim.map(|claim| claim.node.name.as_str()),
-        ":claim_boot": claim.map(|claim| blob(&claim.node.boot)),
-        ":claim_until": claim.map(|claim| ms(claim.until)),
-        ":fence": int(callback.fence),
-        ":attempt": columns.attempt.as_ref().map(|attempt| blob(&attempt.0)),
-        ":ended_at": callback.interaction.ended_at.map(ms),
-        ":revision": int(callback.revision),
-        ":search": effects::search_text(&callback.interaction),
-        ":doc": doc,
-    })?;
+    let written = match before {
+        None => insert(conn, callback, &doc)?,
+        Some(before) => update(conn, before, callback, &doc)?,
+    };
     if written != 1 {
         return Err(damaged("callbacks", "id", "the row to be changed is gone"));
     }
     if before.is_none_or(|before| before.contacts != callback.contacts) {
-        write_contacts(conn, before.is_some(), callback)?;
+        write_contacts(conn, before, callback)?;
     }
     Ok(())
 }
 
-const INSERT_CALLBACK: &str = "
-    INSERT INTO callbacks (tenant, id, queue, state, callback_status, status, created_at, start_time, end_time,
-        rank, priority, by_mail, wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot,
-        claim_until, fence, attempt, ended_at, revision, search, doc)
-    VALUES (:tenant, :id, :queue, :state, :callback_status, :status, :created_at, :start_time, :end_time,
-        :rank, :priority, :by_mail, :wakes_at, :since, :transferred_to, :agent, :seat, :claim_node, :claim_boot,
-        :claim_until, :fence, :attempt, :ended_at, :revision, :search, :doc)";
-
-const UPDATE_CALLBACK: &str = "
-    UPDATE callbacks SET queue = :queue, state = :state, callback_status = :callback_status, status = :status,
-        created_at = :created_at, start_time = :start_time, end_time = :end_time, rank = :rank,
-        priority = :priority, by_mail = :by_mail, wakes_at = :wakes_at, since = :since,
-        transferred_to = :transferred_to, agent = :agent, seat = :seat, claim_node = :claim_node,
-        claim_boot = :claim_boot, claim_until = :claim_until, fence = :fence, attempt = :attempt,
-        ended_at = :ended_at, revision = :revision, search = :search, doc = :doc
-    WHERE tenant = :tenant AND id = :id";
-
-fn write_contacts(conn: &Connection, has_some: bool, callback: &Callback) -> Result<()> {
-    let tenant = callback.interaction.tenant.as_str();
-    let id = blob(&callback.interaction.id.0);
-    if has_some {
-        conn.prepare_cached("DELETE FROM callback_contacts WHERE tenant = ?1 AND callback = ?2")?
-            .execute(params![tenant, id])?;
-    }
-    let mut insert = conn.prepare_cached(
-        "INSERT INTO callback_contacts (tenant, callback, step, contact, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+fn insert(conn: &Connection, callback: &Callback, doc: &str) -> Result<usize> {
+    let state = StateColumns::of(&callback.state);
+    let columns = columns(callback, &state);
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO callbacks (tenant, id, doc, search, queue, state, callback_status, status, created_at,
+             start_time, end_time, rank, priority, by_mail, wakes_at, since, transferred_to, agent, seat, claim_node,
+             claim_boot, claim_until, fence, attempt, ended_at, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+             ?23, ?24, ?25, ?26)",
     )?;
-    let created = ms(callback.interaction.created_at);
+    let search = effects::search_text(&callback.interaction);
+    let values = key(callback)
+        .into_iter()
+        .chain([doc, search.as_str()].map(of_text))
+        .chain(columns.map(|(_, value)| value));
+    Ok(statement.execute(params_from_iter(values.map(ToSqlOutput::Borrowed)))?)
+}
+
+fn update(conn: &Connection, before: &Callback, after: &Callback, doc: &str) -> Result<usize> {
+    let (had, has) = (
+        StateColumns::of(&before.state),
+        StateColumns::of(&after.state),
+    );
+    let changed: Vec<_> = columns(before, &had)
+        .into_iter()
+        .zip(columns(after, &has))
+        .filter(|(had, has)| had != has)
+        .map(|(_, has)| has)
+        .collect();
+    let search =
+        (before.interaction != after.interaction).then(|| effects::search_text(&after.interaction));
+    let search = search.as_deref().map(|search| ("search", of_text(search)));
+    let mut sql = "UPDATE callbacks SET doc = ?3".to_owned();
+    let mut values = Vec::from(key(after));
+    values.push(of_text(doc));
+    for (name, value) in changed.into_iter().chain(search) {
+        values.push(value);
+        // The names stand in this file; values are bound.
+        let _ = write!(sql, ", {name} = ?{}", values.len());
+    }
+    sql.push_str(" WHERE tenant = ?1 AND id = ?2");
+    let values = values.into_iter().map(ToSqlOutput::Borrowed);
+    Ok(conn
+        .prepare_cached(&sql)?
+        .execute(params_from_iter(values))?)
+}
+
+fn key(callback: &Callback) -> [ValueRef<'_>; 2] {
+    let interaction = &callback.interaction;
+    [
+        of_text(interaction.tenant.as_str()),
+        ValueRef::Blob(blob(&interaction.id.0)),
+    ]
+}
+
+/// The columns that follow from the callback, besides its key, its document and the words of the search.
+fn columns<'c>(
+    callback: &'c Callback,
+    state: &'c StateColumns,
+) -> [(&'static str, ValueRef<'c>); 22] {
+    let claim = callback.state.claim();
+    let (callback_status, status) = callback.state.wire();
+    let number = |number: i64| ValueRef::Integer(number);
+    let number_or_none = |number: Option<i64>| number.map_or(ValueRef::Null, ValueRef::Integer);
+    let text_or_none = |text: Option<&'c str>| text.map_or(ValueRef::Null, of_text);
+    let blob_or_none =
+        |id: Option<&'c Uuid>| id.map_or(ValueRef::Null, |id| ValueRef::Blob(blob(id)));
+    [
+        ("queue", of_text(callback.queue.as_str())),
+        ("state", of_text(callback.state.name())),
+        ("callback_status", number(callback_status.into())),
+        ("status", number(status.into())),
+        ("created_at", number(ms(callback.interaction.created_at))),
+        ("start_time", number(ms(callback.window.start))),
+        ("end_time", number_or_none(callback.window.end.map(ms))),
+        ("rank", number(ms(callback.rank()))),
+        ("priority", number(callback.priority.into())),
+        ("by_mail", number(effects::by_mail(callback).into())),
+        ("wakes_at", number_or_none(callback.wakes_at().map(ms))),
+        ("since", number_or_none(state.since.map(ms))),
+        (
+            "transferred_to",
+            number_or_none(state.transferred_to.map(|agent| agent.0)),
+        ),
+        (
+            "agent",
+            number_or_none(callback.state.engages().map(|agent| agent.0)),
+        ),
+        ("seat", text_or_none(state.seat)),
+        (
+            "claim_node",
+            text_or_none(claim.map(|claim| claim.node.name.as_str())),
+        ),
+        (
+            "claim_boot",
+            blob_or_none(claim.map(|claim| &claim.node.boot)),
+        ),
+        (
+            "claim_until",
+            number_or_none(claim.map(|claim| ms(claim.until))),
+        ),
+        ("fence", number(int(callback.fence))),
+        (
+            "attempt",
+            blob_or_none(state.attempt.as_ref().map(|attempt| &attempt.0)),
+        ),
+        (
+            "ended_at",
+            number_or_none(callback.interaction.ended_at.map(ms)),
+        ),
+        ("revision", number(int(callback.revision))),
+    ]
+}
+
+fn of_text(text: &str) -> ValueRef<'_> {
+    ValueRef::Text(text.as_bytes())
+}
+
+fn write_contacts(conn: &Connection, before: Option<&Callback>, after: &Callback) -> Result<()> {
+    if let Some(before) = before {
+        each_contact(
+            conn,
+            before,
+            "DELETE FROM callback_contacts
+             WHERE tenant = ?1 AND callback = ?2 AND step = ?3 AND contact = ?4 AND created_at = ?5",
+        )?;
+    }
+    each_contact(
+        conn,
+        after,
+        "INSERT INTO callback_contacts (tenant, callback, step, contact, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )
+}
+
+fn each_contact(conn: &Connection, callback: &Callback, sql: &str) -> Result<()> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let interaction = &callback.interaction;
     for (index, step) in callback.contacts.iter().enumerate() {
-        insert.execute(params![
-            tenant,
-            id,
+        statement.execute(params![
+            interaction.tenant.as_str(),
+            blob(&interaction.id.0),
             int(index as u64),
             step.contact.expose(),
-            created
+            ms(interaction.created_at)
         ])?;
     }
     Ok(())
 }
 
-/// The common columns of an interaction of any kind; `doc` only if it is not a callback.
-fn write_row(conn: &Connection, interaction: &Interaction, doc: Option<&str>) -> Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO interactions (tenant, id, entity_type, customer, parent, thread, external_id, owner,
-             allow_children, created_at, doc)
-         VALUES (:tenant, :id, :entity_type, :customer, :parent, :thread, :external_id, :owner,
-             :allow_children, :created_at, :doc)
-         ON CONFLICT (tenant, id) DO UPDATE SET thread = excluded.thread, external_id = excluded.external_id,
-             owner = excluded.owner, allow_children = excluded.allow_children, doc = excluded.doc",
-    )?
-    .execute(named_params! {
-        ":tenant": interaction.tenant.as_str(),
-        ":id": blob(&interaction.id.0),
-        ":entity_type": interaction.entity_type.0,
-        ":customer": interaction.customer.as_str(),
-        ":parent": interaction.parent.as_ref().map(|parent| blob(&parent.0)),
-        ":thread": interaction.thread,
-        ":external_id": interaction.external_id,
-        ":owner": interaction.owner,
-        ":allow_children": interaction.allow_children,
-        ":created_at": ms(interaction.created_at),
-        ":doc": doc,
-    })?;
+/// A new row with the common columns of an interaction of any kind.
+macro_rules! insert_row {
+    ($more:literal) => {
+        concat!(
+            "INSERT INTO interactions (tenant, id, entity_type, customer, parent, thread, external_id, owner,
+                 allow_children, created_at, doc)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            $more
+        )
+    };
+}
+
+const INSERT_ROW: &str = insert_row!("");
+
+const WRITE_ROW: &str = insert_row!(
+    " ON CONFLICT (tenant, id) DO UPDATE SET thread = excluded.thread, external_id = excluded.external_id,
+          owner = excluded.owner, allow_children = excluded.allow_children, doc = excluded.doc"
+);
+
+/// `doc` only if it is not a callback.
+fn write_row(
+    conn: &Connection,
+    sql: &str,
+    interaction: &Interaction,
+    doc: Option<&str>,
+) -> Result<()> {
+    conn.prepare_cached(sql)?.execute(params![
+        interaction.tenant.as_str(),
+        blob(&interaction.id.0),
+        interaction.entity_type.0,
+        interaction.customer.as_str(),
+        interaction.parent.as_ref().map(|parent| blob(&parent.0)),
+        interaction.thread,
+        interaction.external_id,
+        interaction.owner,
+        interaction.allow_children,
+        ms(interaction.created_at),
+        doc,
+    ])?;
     Ok(())
+}
+
+/// What [`WRITE_ROW`] may change of a callback's row.
+fn shared(interaction: &Interaction) -> (Option<&str>, Option<&str>, Option<i64>, bool) {
+    (
+        interaction.thread.as_deref(),
+        interaction.external_id.as_deref(),
+        interaction.owner,
+        interaction.allow_children,
+    )
 }
 
 pub(super) fn write_interaction(
@@ -152,7 +263,7 @@ pub(super) fn write_interaction(
     interaction: &Interaction,
     doc: &str,
 ) -> Result<()> {
-    write_row(conn, interaction, Some(doc))
+    write_row(conn, WRITE_ROW, interaction, Some(doc))
 }
 
 pub(super) fn set_aside(
@@ -212,11 +323,16 @@ pub(super) fn open_for(
 ) -> Result<Vec<Callback>> {
     all(
         conn,
-        "SELECT DISTINCT callbacks.doc, contacts.created_at, contacts.callback
+        // A plan may name a contact twice. DISTINCT would build a table for every booking to find that out.
+        "SELECT callbacks.doc
          FROM callback_contacts AS contacts CROSS JOIN callbacks
              ON callbacks.tenant = contacts.tenant AND callbacks.id = contacts.callback
          WHERE contacts.tenant = ?1 AND contacts.contact = ?2 AND callbacks.queue = ?3
              AND callbacks.ended_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM callback_contacts AS first
+                 WHERE first.tenant = contacts.tenant AND first.contact = contacts.contact
+                     AND first.created_at = contacts.created_at AND first.callback = contacts.callback
+                     AND first.step < contacts.step)
          ORDER BY contacts.created_at, contacts.callback LIMIT ?4",
         params![tenant.as_str(), contact, queue.as_str(), at_most(limit)],
         |row| callback_of(text(row, 0)?),

@@ -2,6 +2,7 @@
 
 use super::{all, at_most, one, text};
 use crate::rows::{customer_id, customer_search, int, ms, time, unsigned};
+use crate::sqlite::faults::is_constraint;
 use crate::tables::{AnswerRow, NewAnswer};
 use crate::{CustomerQuery, Result};
 use jiff::Timestamp;
@@ -38,22 +39,24 @@ pub(super) fn owner_of(
     )
 }
 
+/// A new customer has revision 1; every change makes it one more.
 pub(super) fn write(conn: &Connection, customer: &Customer) -> Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO customers (tenant, id, name, time_zone, do_not_call, created_at, revision, search)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone,
-             do_not_call = excluded.do_not_call, revision = excluded.revision, search = excluded.search",
-    )?
+    conn.prepare_cached(if customer.revision == 1 {
+        "INSERT INTO customers (tenant, id, name, time_zone, do_not_call, revision, search, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    } else {
+        "UPDATE customers SET name = ?3, time_zone = ?4, do_not_call = ?5, revision = ?6, search = ?7
+         WHERE tenant = ?1 AND id = ?2 AND created_at = ?8"
+    })?
     .execute(params![
         customer.tenant.as_str(),
         customer.id.as_str(),
         customer.name,
         customer.time_zone,
         customer.do_not_call,
-        ms(customer.created_at),
         int(customer.revision),
         customer_search(customer),
+        ms(customer.created_at),
     ])?;
     Ok(())
 }
@@ -154,9 +157,30 @@ pub(super) fn answer(
     )
 }
 
+/// The place is free, or its answer is past its time: whoever writes has looked.
 pub(super) fn write_answer(conn: &Connection, answer: &NewAnswer<'_>) -> Result<()> {
+    match insert_answer(conn, answer) {
+        Err(error) if is_constraint(&error) => {
+            conn.prepare_cached(
+                "DELETE FROM idempotency WHERE tenant = ?1 AND application = ?2 AND key = ?3",
+            )?
+            .execute(params![
+                answer.tenant.as_str(),
+                answer.application,
+                answer.key
+            ])?;
+            insert_answer(conn, answer)?;
+        }
+        inserted => {
+            inserted?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_answer(conn: &Connection, answer: &NewAnswer<'_>) -> rusqlite::Result<usize> {
     conn.prepare_cached(
-        "INSERT OR REPLACE INTO idempotency (tenant, application, key, fingerprint, answer, expires_at)
+        "INSERT INTO idempotency (tenant, application, key, fingerprint, answer, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
@@ -166,6 +190,5 @@ pub(super) fn write_answer(conn: &Connection, answer: &NewAnswer<'_>) -> Result<
         answer.fingerprint.as_slice(),
         answer.answer,
         ms(answer.expires_at)
-    ])?;
-    Ok(())
+    ])
 }

@@ -5,8 +5,10 @@ use crate::rows::{any_of, callback_of, ms};
 use crate::{AnyInteraction, CallbackQuery, Cursor, InteractionQuery, Result, effects};
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::ids::{InteractionId, QueueId, TenantId};
+use ringback_callbacks::interaction::EntityType;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
+use std::cmp::Reverse;
 
 /// A query put together from what was asked; values are always bound, never written into the text.
 #[derive(Default)]
@@ -60,6 +62,26 @@ impl Asked {
         Ok(items)
     }
 
+    /// Interactions of any kind, newest first.
+    fn newest(
+        self,
+        conn: &Connection,
+        docs: &str,
+        tables: &str,
+        lead: &str,
+        limit: usize,
+    ) -> Result<Vec<AnyInteraction>> {
+        let sql = format!(
+            "SELECT {docs} FROM {tables} WHERE {} ORDER BY {lead}.created_at DESC, {lead}.id DESC LIMIT {}",
+            self.conditions.join(" AND "),
+            at_most(limit)
+        );
+        let found = self.find(conn, &sql, |row| {
+            any_of(text_or_none(row, 0)?, text_or_none(row, 1)?)
+        })?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
     fn bytes(&mut self, condition: &str, id: InteractionId) {
         self.add(condition, id.0.as_bytes().to_vec());
     }
@@ -105,7 +127,8 @@ pub(super) fn callbacks(
         // A plan may name a contact twice; the callback is listed once.
         asked.conditions.push(
             "k.step = (SELECT min(step) FROM callback_contacts s
-                WHERE s.tenant = k.tenant AND s.callback = k.callback AND s.contact = k.contact)"
+                WHERE s.tenant = k.tenant AND s.contact = k.contact AND s.created_at = k.created_at
+                    AND s.callback = k.callback)"
                 .to_owned(),
         );
     }
@@ -170,6 +193,13 @@ pub(super) fn interactions(
     query: &InteractionQuery,
     limit: usize,
 ) -> Result<Vec<AnyInteraction>> {
+    let of_everybody = query.customer.is_none()
+        && query.thread.is_none()
+        && query.parent.is_none()
+        && query.external_id.is_none();
+    if of_everybody {
+        return newest(conn, query, limit);
+    }
     let mut asked = Asked::default();
     asked.add("i.tenant = ?", query.tenant.as_str().to_owned());
     if let Some(customer) = &query.customer {
@@ -188,16 +218,50 @@ pub(super) fn interactions(
         asked.add("i.entity_type = ?", entity_type.0);
     }
     asked.older_than("i.created_at", "i.id", query.after);
-    let sql = format!(
-        "SELECT i.doc, c.doc FROM interactions i LEFT JOIN callbacks c ON c.tenant = i.tenant AND c.id = i.id
-         WHERE {} ORDER BY i.created_at DESC, i.id DESC LIMIT {}",
-        asked.conditions.join(" AND "),
-        at_most(limit)
-    );
-    let found = asked.find(conn, &sql, |row| {
-        any_of(text_or_none(row, 0)?, text_or_none(row, 1)?)
-    })?;
-    Ok(found.into_iter().flatten().collect())
+    let tables = "interactions i LEFT JOIN callbacks c ON c.tenant = i.tenant AND c.id = i.id";
+    asked.newest(conn, "i.doc, c.doc", tables, "i", limit)
+}
+
+/// Callbacks and interactions of other kinds have an index each: both are read, and put into one order.
+fn newest(
+    conn: &Connection,
+    query: &InteractionQuery,
+    limit: usize,
+) -> Result<Vec<AnyInteraction>> {
+    let asked_of = |table: &str| {
+        let mut asked = Asked::default();
+        asked.add(
+            &format!("{table}.tenant = ?"),
+            query.tenant.as_str().to_owned(),
+        );
+        asked.older_than(
+            &format!("{table}.created_at"),
+            &format!("{table}.id"),
+            query.after,
+        );
+        asked
+    };
+    let mut found = Vec::new();
+    if query
+        .entity_type
+        .is_none_or(|kind| kind == EntityType::CALLBACK)
+    {
+        found.extend(asked_of("c").newest(conn, "NULL, c.doc", "callbacks c", "c", limit)?);
+    }
+    if query.entity_type != Some(EntityType::CALLBACK) {
+        let mut asked = asked_of("i");
+        asked.conditions.push("i.entity_type <> 5".to_owned());
+        if let Some(entity_type) = query.entity_type {
+            asked.add("i.entity_type = ?", entity_type.0);
+        }
+        found.extend(asked.newest(conn, "i.doc, NULL", "interactions i", "i", limit)?);
+    }
+    found.sort_by_key(|any| {
+        let interaction = any.interaction();
+        Reverse((ms(interaction.created_at), interaction.id))
+    });
+    found.truncate(limit);
+    Ok(found)
 }
 
 pub(super) fn open_docs(

@@ -1,6 +1,6 @@
 //! Places in slots, taken by callbacks and kept by holds.
 
-use super::{all, blob, number, one};
+use super::{all, blob, number, one, uuid};
 use crate::Result;
 use crate::rows::{count, ms, time};
 use crate::tables::{NewHold, SlotCount};
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::ids::{CustomerId, HoldId, InteractionId, QueueId, TenantId};
 use rusqlite::{Connection, params};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 pub(super) fn taken(
@@ -18,31 +19,52 @@ pub(super) fn taken(
     now: Timestamp,
     leaves: &[Uuid],
 ) -> Result<Vec<SlotCount>> {
-    let (one, two) = (leaves.first().map(blob), leaves.get(1).map(blob));
-    all(
+    let mut taken: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    let (tenant, queue, from, to) = (tenant.as_str(), queue.as_str(), ms(from), ms(to));
+    let booked = all(
         conn,
-        "SELECT starts_at, sum(expires_at IS NULL), sum(expires_at > ?5) FROM slot_places
-         WHERE tenant = ?1 AND queue = ?2 AND starts_at >= ?3 AND starts_at < ?4
-             AND holder IS NOT ?6 AND holder IS NOT ?7
-         GROUP BY starts_at",
-        params![
-            tenant.as_str(),
-            queue.as_str(),
-            ms(from),
-            ms(to),
-            ms(now),
-            one,
-            two
-        ],
-        |row| {
-            let held: Option<i64> = row.get(2)?;
+        "SELECT starts_at, booked FROM slot_counts
+         WHERE tenant = ?1 AND queue = ?2 AND starts_at >= ?3 AND starts_at < ?4",
+        params![tenant, queue, from, to],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    for (start, booked) in booked {
+        taken.entry(start).or_default().0 = booked;
+    }
+    let held: Vec<(i64, Uuid)> = all(
+        conn,
+        "SELECT starts_at, holder FROM slot_places
+         WHERE tenant = ?1 AND queue = ?2 AND starts_at >= ?3 AND starts_at < ?4 AND expires_at > ?5",
+        params![tenant, queue, from, to, ms(now)],
+        |row| Ok((row.get(0)?, uuid(row, 1, "slot_places", "holder")?)),
+    )?;
+    for (start, holder) in held {
+        if !leaves.contains(&holder) {
+            taken.entry(start).or_default().1 += 1;
+        }
+    }
+    for holder in leaves {
+        let left = one(
+            conn,
+            "SELECT starts_at FROM slot_places
+             WHERE tenant = ?1 AND holder = ?2 AND queue = ?3 AND expires_at IS NULL",
+            params![tenant, blob(holder), queue],
+            |row| Ok(row.get::<_, i64>(0)?),
+        )?;
+        if let Some(counted) = left.and_then(|start| taken.get_mut(&start)) {
+            counted.0 -= 1;
+        }
+    }
+    taken
+        .into_iter()
+        .map(|(start, (booked, held))| {
             Ok(SlotCount {
-                start: time(row.get(0)?, "slot_places", "starts_at")?,
-                booked: places(count(row.get(1)?)),
-                held: places(count(held.unwrap_or(0))),
+                start: time(start, "slot_counts", "starts_at")?,
+                booked: places(count(booked)),
+                held: places(count(held)),
             })
-        },
-    )
+        })
+        .collect()
 }
 
 pub(super) fn places_of(
@@ -78,16 +100,22 @@ pub(super) fn take_place(
     queue: &QueueId,
     start: Timestamp,
 ) -> Result<()> {
+    let tenant = callback.interaction.tenant.as_str();
     conn.prepare_cached(
         "INSERT INTO slot_places (tenant, holder, queue, starts_at, customer) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
     .execute(params![
-        callback.interaction.tenant.as_str(),
+        tenant,
         blob(&callback.interaction.id.0),
         queue.as_str(),
         ms(start),
         callback.interaction.customer.as_str()
     ])?;
+    conn.prepare_cached(
+        "INSERT INTO slot_counts (tenant, queue, starts_at, booked) VALUES (?1, ?2, ?3, 1)
+         ON CONFLICT (tenant, queue, starts_at) DO UPDATE SET booked = booked + 1",
+    )?
+    .execute(params![tenant, queue.as_str(), ms(start)])?;
     Ok(())
 }
 
@@ -96,8 +124,29 @@ pub(super) fn give_place(
     tenant: &TenantId,
     callback: InteractionId,
 ) -> Result<()> {
+    let given: Option<(String, i64)> = one(
+        conn,
+        "SELECT queue, starts_at FROM slot_places WHERE tenant = ?1 AND holder = ?2 AND expires_at IS NULL",
+        params![tenant.as_str(), blob(&callback.0)],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let Some((queue, start)) = given else {
+        return Ok(());
+    };
     conn.prepare_cached("DELETE FROM slot_places WHERE tenant = ?1 AND holder = ?2")?
         .execute(params![tenant.as_str(), blob(&callback.0)])?;
+    // The last one takes the row with it: a count is never nothing.
+    for sql in [
+        "DELETE FROM slot_counts WHERE tenant = ?1 AND queue = ?2 AND starts_at = ?3 AND booked <= 1",
+        "UPDATE slot_counts SET booked = booked - 1 WHERE tenant = ?1 AND queue = ?2 AND starts_at = ?3",
+    ] {
+        let changed = conn
+            .prepare_cached(sql)?
+            .execute(params![tenant.as_str(), queue, start])?;
+        if changed > 0 {
+            break;
+        }
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Clearing up, and whether the file can be read and written at all.
 
-use super::{all, at_most, bodies, uuid};
+use super::{all, at_most, bodies, number, uuid};
 use crate::Result;
 use crate::rows::{ms, tenant_of};
 use jiff::Timestamp;
@@ -9,10 +9,12 @@ use rusqlite::{Connection, params};
 pub(super) fn prune_expired(conn: &Connection, now: Timestamp, limit: usize) -> Result<u64> {
     let mut gone = 0;
     for sql in [
+        // Those that end first were written first.
         "DELETE FROM idempotency WHERE rowid IN
-             (SELECT rowid FROM idempotency WHERE expires_at <= ?1 LIMIT ?2)",
-        "DELETE FROM slot_places WHERE rowid IN
-             (SELECT rowid FROM slot_places WHERE expires_at <= ?1 LIMIT ?2)",
+             (SELECT rowid FROM (SELECT rowid, expires_at FROM idempotency ORDER BY rowid LIMIT ?2)
+              WHERE expires_at <= ?1)",
+        "DELETE FROM slot_places WHERE (tenant, holder) IN
+             (SELECT tenant, holder FROM slot_places WHERE expires_at <= ?1 LIMIT ?2)",
     ] {
         gone += conn
             .prepare_cached(sql)?
@@ -64,6 +66,21 @@ pub(super) fn integrity(conn: &Connection) -> Result<Vec<String>> {
     while let Some(row) = lines.next()? {
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
         faults.push(format!("a row of {table} points at nothing in {parent}"));
+    }
+    // A wrong count sells a place twice, or none that is free.
+    let miscounted = number(
+        conn,
+        "SELECT count(*) FROM (SELECT tenant, queue, starts_at, count(*) AS taken FROM slot_places
+             WHERE expires_at IS NULL GROUP BY tenant, queue, starts_at) AS places
+         FULL JOIN slot_counts AS counts ON counts.tenant = places.tenant AND counts.queue = places.queue
+             AND counts.starts_at = places.starts_at
+         WHERE places.taken IS NOT counts.booked",
+        &[],
+    )?;
+    if miscounted > 0 {
+        faults.push(format!(
+            "{miscounted} slots count other places than are taken"
+        ));
     }
     Ok(faults)
 }

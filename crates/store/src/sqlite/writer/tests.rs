@@ -41,7 +41,7 @@ fn desk(queue: usize, fail: impl Fn(usize) -> Option<i32> + Send + 'static) -> D
 
 async fn put(writer: &Writer, x: i64) -> Result<()> {
     writer
-        .write(move |conn, _| {
+        .write(move |conn, _, _| {
             conn.execute("INSERT INTO t (x) VALUES (?1)", [x])?;
             Ok(())
         })
@@ -50,7 +50,7 @@ async fn put(writer: &Writer, x: i64) -> Result<()> {
 
 async fn rows(writer: &Writer) -> Vec<i64> {
     writer
-        .write(|conn, _| {
+        .write(|conn, _, _| {
             let mut statement = conn.prepare("SELECT x FROM t ORDER BY x")?;
             let rows = statement
                 .query_map([], |row| row.get(0))?
@@ -74,8 +74,9 @@ fn gate(
     let writer = writer.clone();
     let held = tokio::spawn(async move {
         writer
-            .write(move |_, _| {
-                inside.send(()).unwrap();
+            .write(move |_, _, _| {
+                // Nobody waits for it any more when it is run again.
+                let _ = inside.send(());
                 let _ = wait.recv();
                 Ok(())
             })
@@ -94,14 +95,14 @@ async fn what_gathers_is_one_commit() {
     let mut waiting = Vec::new();
     for x in 0..200 {
         let (sender, answer) = oneshot::channel();
-        let work = move |conn: &Connection, _: &mut Told| {
+        let work = move |conn: &Connection, _: Care, _: &mut Told| {
             conn.execute("INSERT INTO t (x) VALUES (?1)", [x])?;
             Ok(())
         };
         assert!(
             desk.writer
                 .jobs
-                .try_send(Message::Job(Box::new(Task { work, sender })))
+                .try_send(Message::Job(task(work, sender)))
                 .is_ok()
         );
         waiting.push(answer);
@@ -124,11 +125,68 @@ async fn what_gathers_is_one_commit() {
     assert_eq!(rows(&desk.writer).await.len(), 200);
 }
 
-fn probe() -> Task<(), impl FnOnce(&Connection, &mut Told) -> Result<()> + Send + 'static> {
-    Task {
-        work: |_: &Connection, _: &mut Told| Ok(()),
-        sender: oneshot::channel().0,
+fn task(
+    work: impl FnMut(&Connection, Care, &mut Told) -> Result<()> + Send + 'static,
+    sender: oneshot::Sender<Result<()>>,
+) -> Box<dyn Job> {
+    Box::new(Task {
+        work,
+        sender,
+        result: None,
+    })
+}
+
+/// A group whose last job but one writes and fails: the others are kept, and everybody learns their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spoiled_group_is_run_again() {
+    let desk = desk(1000, |_| None);
+    let (open, held, entered) = gate(&desk.writer);
+    tokio::task::spawn_blocking(move || entered.recv().unwrap())
+        .await
+        .unwrap();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let mut waiting = Vec::new();
+    for x in 0..10 {
+        let (sender, answer) = oneshot::channel();
+        let counted = Arc::clone(&runs);
+        let work = move |conn: &Connection, _: Care, _: &mut Told| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            conn.execute("INSERT INTO t (x) VALUES (?1)", [x])?;
+            match x {
+                8 => Err(StoreError::NotFound("anything")),
+                7 => panic!("a bug"),
+                _ => Ok(()),
+            }
+        };
+        let sent = desk.writer.jobs.try_send(Message::Job(task(work, sender)));
+        assert!(sent.is_ok());
+        waiting.push(answer);
     }
+    open.send(()).unwrap();
+    // Run again, the gate finds nobody who would let it go.
+    drop(open);
+    held.await.unwrap().unwrap();
+    let mut kept = Vec::new();
+    for (x, answer) in waiting.into_iter().enumerate() {
+        match answer.await.unwrap() {
+            Ok(()) => kept.push(x as i64),
+            Err(StoreError::NotFound("anything")) => assert_eq!(x, 8),
+            Err(StoreError::Failed(_)) => assert_eq!(x, 7),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(kept, [0, 1, 2, 3, 4, 5, 6, 9]);
+    assert_eq!(rows(&desk.writer).await, kept);
+    assert_eq!(
+        runs.load(Ordering::SeqCst),
+        18,
+        "eight of them twice, no more"
+    );
+    assert_eq!(
+        desk.commits.load(Ordering::SeqCst),
+        2,
+        "one group, and who looked"
+    );
 }
 
 #[tokio::test]
@@ -145,7 +203,7 @@ async fn a_failed_job_takes_nobody_with_it() {
     ));
     let half: Result<()> = desk
         .writer
-        .write(|conn, _| {
+        .write(|conn, _, _| {
             conn.execute("INSERT INTO t (x) VALUES (2)", [])?;
             Err(StoreError::NotFound("anything"))
         })
@@ -153,7 +211,7 @@ async fn a_failed_job_takes_nobody_with_it() {
     assert!(matches!(half, Err(StoreError::NotFound("anything"))));
     let asked = desk
         .writer
-        .write(|conn, told| {
+        .write(|conn, _, told| {
             conn.execute("INSERT INTO t (x) VALUES (3)", [])?;
             told.discard = true;
             Ok(7)
@@ -168,7 +226,7 @@ async fn a_panic_is_undone_and_survived() {
     let desk = desk(10, |_| None);
     let broke: Result<()> = desk
         .writer
-        .write(|conn, _| {
+        .write(|conn, _, _| {
             conn.execute("INSERT INTO t (x) VALUES (1)", [])?;
             panic!("a bug");
         })
@@ -192,11 +250,11 @@ async fn a_full_disk_is_told_and_survived() {
 async fn no_page_left() {
     let desk = desk(10, |_| None);
     desk.writer
-        .write(|conn, _| Ok(conn.pragma_update(None, "max_page_count", 20)?))
+        .write(|conn, _, _| Ok(conn.pragma_update(None, "max_page_count", 20)?))
         .await
         .unwrap();
     let large = |x: i64| {
-        desk.writer.write(move |conn, _| {
+        desk.writer.write(move |conn, _, _| {
             conn.execute(
                 "INSERT INTO t (x, y) VALUES (?1, ?2)",
                 rusqlite::params![x, "y".repeat(20_000)],
@@ -220,7 +278,7 @@ async fn no_page_left() {
         usize::try_from(kept).unwrap()
     );
     desk.writer
-        .write(|conn, _| Ok(conn.pragma_update(None, "max_page_count", 1000)?))
+        .write(|conn, _, _| Ok(conn.pragma_update(None, "max_page_count", 1000)?))
         .await
         .unwrap();
     large(kept).await.expect("there is space again");
@@ -255,7 +313,7 @@ async fn a_full_inbox_says_busy() {
         assert!(
             desk.writer
                 .jobs
-                .try_send(Message::Job(Box::new(probe())))
+                .try_send(Message::Job(task(|_, _, _| Ok(()), oneshot::channel().0)))
                 .is_ok()
         );
     }
