@@ -23,6 +23,8 @@ const WAIT: &str =
     "SET LOCAL lock_timeout = '500ms'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
 /// How often a month is tried to be dropped in one round, when others are at work on the tables.
 const TRIES: u32 = 8;
+/// Between two tries.
+const REST: Duration = Duration::from_millis(200);
 /// Rows deleted in one transaction.
 const BITE: u64 = 2000;
 /// Bodies deleted in one transaction; one may have a hundred chunks.
@@ -125,7 +127,8 @@ async fn months_there(client: &Client) -> Result<Vec<Month>, Fault> {
 
 /// Drops a month whole, if everything in it ended before the cutoff and nothing outside speaks of it. `None`: it stays.
 async fn let_go(client: &mut Client, month: &Month, cutoff: i64) -> Result<Option<u64>, Fault> {
-    if let Some(why) = stays(client, month, cutoff).await? {
+    let tenants = tenants(client, month).await?;
+    if let Some(why) = stays(client, month, cutoff, &tenants).await? {
         tracing::debug!(month = month.suffix, why, "a month stays");
         return Ok(None);
     }
@@ -137,15 +140,13 @@ async fn let_go(client: &mut Client, month: &Month, cutoff: i64) -> Result<Optio
         .await?;
     let mut gone = count(callbacks.first().map_or(Ok(0), |row| row.try_get(0))?);
     gone += contacts(client, month).await?;
-    let mut tenant = String::new();
-    while let Some(next) = next_tenant(client, month, &tenant).await? {
+    for tenant in &tenants {
         for (sql, bite) in DEPENDENTS {
-            gone += delete(client, sql, &next, month, *bite).await?;
+            gone += delete(client, sql, tenant, month, *bite).await?;
         }
-        tenant = next;
     }
     for number in 1..=TRIES {
-        match unless_wanted(client, month).await {
+        match unless_wanted(client, month, &tenants).await {
             Ok(true) => {
                 tracing::info!(
                     month = month.suffix,
@@ -157,7 +158,7 @@ async fn let_go(client: &mut Client, month: &Month, cutoff: i64) -> Result<Optio
             Ok(false) => return Ok(None),
             Err(Fault::Raced(why)) if number < TRIES => {
                 tracing::debug!(month = month.suffix, why, number, "dropping is tried again");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(REST).await;
             }
             // An hour later nobody may be in the way.
             Err(Fault::Raced(why)) => {
@@ -170,25 +171,26 @@ async fn let_go(client: &mut Client, month: &Month, cutoff: i64) -> Result<Optio
     Ok(None)
 }
 
-/// The last look and the dropping, with everybody else kept away for as long.
-async fn unless_wanted(client: &mut Client, month: &Month) -> Result<bool, Fault> {
+/// A last look at what may have come meanwhile, by the shortest ways, and the dropping: everybody else is kept away for
+/// as long.
+async fn unless_wanted(
+    client: &mut Client,
+    month: &Month,
+    tenants: &[String],
+) -> Result<bool, Fault> {
     let flight = client.transaction().await?;
     flight.batch_execute(WAIT).await?;
     flight
         .batch_execute(
-            "LOCK TABLE ONLY interactions, ONLY callbacks, ONLY attempts, ONLY events, ONLY bodies
-             IN ACCESS EXCLUSIVE MODE",
+            "LOCK TABLE ONLY interactions, ONLY callbacks, ONLY attempts, ONLY events IN ACCESS EXCLUSIVE MODE",
         )
         .await?;
-    for (_, sql) in REFERRED {
-        if flag(&flight.query_typed(sql, &within(month)).await?)? {
-            return Ok(false);
-        }
-    }
-    // What has ended stays ended, but somebody may have written an old id.
-    let open =
-        "SELECT EXISTS (SELECT 1 FROM callbacks WHERE id >= $1 AND id < $2 AND ended_at IS NULL)";
-    if flag(&flight.query_typed(open, &within(month)).await?)? {
+    let child = flight
+        .query_typed(CHILD_OUTSIDE, &among(month, &tenants))
+        .await?;
+    // What has ended stays ended; but ids of the month may have been written just now.
+    let open = flight.query_typed(OPEN, &within(month)).await?;
+    if flag(&child)? || flag(&open)? {
         return Ok(false);
     }
     let partitions: Vec<String> = months::TABLES
@@ -202,51 +204,51 @@ async fn unless_wanted(client: &mut Client, month: &Month) -> Result<bool, Fault
     Ok(true)
 }
 
-/// Why a month cannot go.
-async fn stays(client: &Client, month: &Month, cutoff: i64) -> Result<Option<&'static str>, Fault> {
-    for (why, sql) in WANTED {
-        let mut values = within(month).to_vec();
-        values.push((&cutoff, Type::INT8));
-        let found = client.query_typed(sql, &values).await?;
-        if flag(&found)? {
-            return Ok(Some(why));
-        }
+/// Why a month cannot go: what is quickly found first.
+async fn stays(
+    client: &Client,
+    month: &Month,
+    cutoff: i64,
+    tenants: &[String],
+) -> Result<Option<&'static str>, Fault> {
+    let since: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&month.from, Type::UUID),
+        (&month.to, Type::UUID),
+        (&cutoff, Type::INT8),
+    ];
+    if flag(&client.query_typed(OPEN, &within(month)).await?)? {
+        return Ok(Some("a callback has not ended"));
     }
-    for (why, sql) in REFERRED {
-        let found = client.query_typed(sql, &within(month)).await?;
-        if flag(&found)? {
-            return Ok(Some(why));
-        }
+    let children = client
+        .query_typed(CHILD_OUTSIDE, &among(month, &tenants))
+        .await?;
+    if flag(&children)? {
+        return Ok(Some("an interaction outside hangs on one of it"));
+    }
+    if flag(&client.query_typed(TOO_YOUNG, &since).await?)? {
+        return Ok(Some("not everything in it is old enough"));
+    }
+    if flag(&client.query_typed(OF_OTHERS, &within(month)).await?)? {
+        return Ok(Some("an attempt in it belongs to a callback outside"));
     }
     Ok(None)
 }
 
-type Asked = (&'static str, &'static str);
+const OPEN: &str =
+    "SELECT EXISTS (SELECT 1 FROM callbacks WHERE id >= $1 AND id < $2 AND ended_at IS NULL)";
 
-/// What a month is kept for, by the time.
-const WANTED: &[Asked] = &[
-    (
-        "a callback has not ended, or not long enough ago",
-        "SELECT EXISTS (SELECT 1 FROM callbacks WHERE id >= $1 AND id < $2 AND ended_at IS NULL)
-             OR EXISTS (SELECT 1 FROM callbacks WHERE id >= $1 AND id < $2 AND ended_at > $3)",
-    ),
-    (
-        "an interaction is not old enough",
-        "SELECT EXISTS (SELECT 1 FROM interactions WHERE id >= $1 AND id < $2 AND created_at > $3)",
-    ),
-];
+const CHILD_OUTSIDE: &str = "
+    SELECT EXISTS (SELECT 1 FROM interactions
+        WHERE tenant = ANY($3) AND parent >= $1 AND parent < $2 AND NOT (id >= $1 AND id < $2))";
 
-/// What a month is kept for because something outside belongs to it, or it to something outside.
-const REFERRED: &[Asked] = &[
-    (
-        "an interaction outside hangs on one of it",
-        "SELECT EXISTS (SELECT 1 FROM interactions WHERE parent >= $1 AND parent < $2 AND NOT (id >= $1 AND id < $2))",
-    ),
-    (
-        "an attempt in it belongs to a callback outside",
-        "SELECT EXISTS (SELECT 1 FROM attempts WHERE id >= $1 AND id < $2 AND NOT (callback >= $1 AND callback < $2))",
-    ),
-];
+const TOO_YOUNG: &str = "
+    SELECT EXISTS (SELECT 1 FROM callbacks WHERE id >= $1 AND id < $2 AND ended_at > $3)
+        OR EXISTS (SELECT 1 FROM interactions WHERE id >= $1 AND id < $2 AND created_at > $3)";
+
+/// A callback of an earlier month is still there, and was tried in this one.
+const OF_OTHERS: &str = "
+    SELECT EXISTS (SELECT 1 FROM attempts
+        WHERE id >= $1 AND id < $2 AND NOT (callback >= $1 AND callback < $2))";
 
 /// Rows of other tables that belong to what is dropped, a bite at a time: of one tenant, by its keys.
 const DEPENDENTS: &[(&str, u64)] = &[
@@ -352,19 +354,26 @@ async fn contacts(client: &Client, month: &Month) -> Result<u64, Fault> {
     }
 }
 
-/// The next tenant that has something in a month.
-async fn next_tenant(client: &Client, month: &Month, after: &str) -> Result<Option<String>, Fault> {
-    let rows = client
-        .query_typed(
-            "SELECT min(tenant) FROM interactions WHERE tenant > $1 AND id >= $2 AND id < $3",
-            &[
-                (&after, Type::TEXT),
-                (&month.from, Type::UUID),
-                (&month.to, Type::UUID),
-            ],
-        )
-        .await?;
-    Ok(rows.first().map_or(Ok(None), |row| row.try_get(0))?)
+/// The tenants that have something in a month: each is found by the one before it.
+async fn tenants(client: &Client, month: &Month) -> Result<Vec<String>, Fault> {
+    let mut tenants: Vec<String> = Vec::new();
+    loop {
+        let after = tenants.last().map_or("", String::as_str);
+        let rows = client
+            .query_typed(
+                "SELECT min(tenant) FROM interactions WHERE tenant > $1 AND id >= $2 AND id < $3",
+                &[
+                    (&after, Type::TEXT),
+                    (&month.from, Type::UUID),
+                    (&month.to, Type::UUID),
+                ],
+            )
+            .await?;
+        match rows.first().map_or(Ok(None), |row| row.try_get(0))? {
+            Some(next) => tenants.push(next),
+            None => return Ok(tenants),
+        }
+    }
 }
 
 async fn is_there(client: &Client, table: &str) -> Result<bool, Fault> {
@@ -379,6 +388,14 @@ async fn is_there(client: &Client, table: &str) -> Result<bool, Fault> {
 
 fn within(month: &Month) -> [(&(dyn ToSql + Sync), Type); 2] {
     [(&month.from, Type::UUID), (&month.to, Type::UUID)]
+}
+
+fn among<'a>(month: &'a Month, tenants: &'a &'a [String]) -> [(&'a (dyn ToSql + Sync), Type); 3] {
+    [
+        (&month.from, Type::UUID),
+        (&month.to, Type::UUID),
+        (tenants, Type::TEXT_ARRAY),
+    ]
 }
 
 fn flag(rows: &[Row]) -> Result<bool, Fault> {

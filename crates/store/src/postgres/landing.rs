@@ -328,7 +328,11 @@ impl Landing {
 /// Whether a move into this database was begun and is not whole.
 pub(super) async fn is_begun(client: &Client) -> Result<bool> {
     let rows = client
-        .query_typed("SELECT to_regclass('moving') IS NOT NULL", &[])
+        .query_typed(
+            "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relname = 'moving'
+                 AND relnamespace = current_schema()::regnamespace)",
+            &[],
+        )
         .await
         .map_err(Fault::from)?;
     rows.first().map_or(Ok(false), |row| get(row, 0))

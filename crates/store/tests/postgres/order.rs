@@ -153,3 +153,31 @@ async fn nothing_is_read_beyond_a_stalled_transaction() {
     assert!(expected.len() > 10 && expected.iter().all(|seq| all.contains(seq)));
     assert_eq!(all.len(), expected.len() + last as usize);
 }
+
+/// A backup restored into a database that counts its transactions from a lower number, or an installation that was
+/// moved here with a long record: what happens now comes behind all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_record_goes_on_behind_what_was_brought_along() {
+    let town = postgres().await;
+    let far = 5_000_000_i64 << 20;
+    database(&town).sql(&format!(
+        "INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, hash)
+         VALUES ('default', {far}, gen_random_uuid(), 1, 0, 'accepted', 'system', '{{}}', 'none')"
+    ));
+    let town = town.reopened().await;
+    town.staffed().await;
+    for last in 1..4 {
+        town.book("billing", voice(last), monday()).await;
+    }
+    let events = town.followed(4).await;
+    assert_eq!(events[0].seq, far);
+    assert!(events.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+    // Every other node goes by the same offset, and a second start raises it no further.
+    let offset = || database(&town).sql("SELECT seq_offset FROM installation");
+    let raised = offset();
+    let other = Town::open(town.url.clone(), Ground::Elsewhere).await;
+    assert_eq!(offset(), raised);
+    let mut follower = Follower::new(&other.store, 100);
+    follower.follow_to(4).await;
+    assert_eq!(follower.read.len(), 4);
+}
