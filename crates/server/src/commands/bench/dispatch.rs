@@ -12,7 +12,7 @@ use ringback_callbacks::clock::{Chance, Clock};
 use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::ids::NodeId;
 use ringback_callbacks::outcome::{CallResult, Outcome, PlatformCode, Verdict};
-use ringback_channels::{Channel, Channels, Order, Progress, Readiness, RouteHealth};
+use ringback_channels::{Channel, Channels, Order, Places, Progress, RouteHealth, Unready};
 use ringback_dispatch::{Dispatcher, Observer, Settings};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -107,8 +107,8 @@ impl Channel for Null {
         response_type == ResponseType::Voice
     }
 
-    fn readiness(&self, _order: &Order) -> Readiness {
-        Readiness::Ready
+    fn reserve(&self, _order: &Order) -> Result<Places, Unready> {
+        Ok(Places::unlimited())
     }
 
     fn prepare(&self, order: &Order) -> Value {
@@ -118,6 +118,7 @@ impl Channel for Null {
     async fn attempt(
         &self,
         _order: Order,
+        _places: Places,
         _progress: mpsc::Sender<Progress>,
         _stop: CancellationToken,
     ) -> Outcome {

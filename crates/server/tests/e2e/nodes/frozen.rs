@@ -1,7 +1,7 @@
 //! A node stands still for longer than its lease, and goes on as if nothing had been. What it held has changed hands.
 
 use super::killed::tell_verdicts;
-use super::rig::{LEASE, Rig};
+use super::rig::{LEASE, RESCUED_BY, Rig};
 use crate::books::Stored;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -24,6 +24,7 @@ async fn what_a_frozen_node_says_too_late_changes_nothing() {
         "{} calls were up at the frozen node; all rescued after {rescued:#} (lease {LEASE:?})",
         orphans.len()
     );
+    assert!(rescued <= RESCUED_BY, "rescued only after {rescued:#}");
     let before = Stored::read(&rig.nodes[1].client).await;
     rig.nodes[0].process().signal("CONT");
     let diary = intake.finish().await;
