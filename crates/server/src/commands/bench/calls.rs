@@ -122,9 +122,13 @@ pub async fn measure(server: &Server, count: u64, talk: Duration) -> Result<Call
     if most == 0 {
         return Err(Setback::Broken("no call came to be".to_owned()));
     }
-    // The server ends them, so that nothing of this is left for what is measured next.
-    let ended = Instant::now() + talk + PATIENCE;
-    while server.count(QUEUE, "talking").await? > 0 && Instant::now() < ended {
+    // The server ends them, so that nothing of this is left for what is measured next; those that found no place at
+    // first come after them.
+    let ended = Instant::now() + talk * 3 + PATIENCE;
+    while server.open(QUEUE).await? > 0 {
+        if Instant::now() > ended {
+            return Err(Setback::Broken("calls did not end".to_owned()));
+        }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     Ok(Calls {

@@ -210,7 +210,7 @@ impl Server {
         let mut text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\ndata = \"data\"\nstore = \"{}\"\nshutdown_limit = \"1s\"\n\n\
              [api]\nopen_on_loopback = true\nrequests_per_second = 0\n\n\
-             [dispatch]\nmax_carried = 5000\n\n[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n",
+             [dispatch]\nmax_carried = 5000\n\n[sip]\nlisten = [\"udp:127.0.0.1:0\"]\nmax_calls = 5000\n",
             database.url
         );
         if let Some(peer) = peer {
@@ -273,12 +273,23 @@ impl Server {
         connection.ask(&request("GET", path, "", "")).await
     }
 
-    /// Callbacks of a queue by inner state.
+    /// Callbacks of a queue in that inner state.
     pub async fn count(&self, queue: &str, state: &str) -> Result<u64, Setback> {
+        Ok(self.counts(queue).await?[state].as_u64().unwrap_or(0))
+    }
+
+    /// Callbacks of a queue that have not ended.
+    pub async fn open(&self, queue: &str) -> Result<u64, Setback> {
+        let counts = self.counts(queue).await?;
+        let counts = counts.as_object().into_iter().flatten();
+        Ok(counts.filter_map(|(_, count)| count.as_u64()).sum())
+    }
+
+    async fn counts(&self, queue: &str) -> Result<Value, Setback> {
         let answer = self.get(&format!("/v1/queues/{queue}")).await?;
-        let view: Value = serde_json::from_slice(&answer.body)
+        let mut view: Value = serde_json::from_slice(&answer.body)
             .map_err(Setback::while_doing("a queue cannot be read"))?;
-        Ok(view["counts"][state].as_u64().unwrap_or(0))
+        Ok(view["counts"].take())
     }
 
     /// As an operator stops it. One that does not end is killed.
