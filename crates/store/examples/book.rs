@@ -1,8 +1,8 @@
 //! Books many callbacks as fast as the store takes them and says how fast that was.
 //!
 //! `cargo run --profile profiling -p ringback-store --example book -- [BOOKINGS] [AT A TIME] [none|spread|hot] [URL]`:
-//! in a queue without slots, spread over a week of slots, or all of them in one slot. Under `valgrind --tool=callgrind`
-//! or `perf stat -e instructions:u` the difference between two runs is what one booking costs.
+//! in a queue without slots, spread over a week of slots, or all of them in one slot (10,000 at most). Under
+//! `valgrind --tool=callgrind` the difference between two runs is what one booking costs.
 
 #[path = "../tests/conformance/town.rs"]
 #[allow(dead_code)]
@@ -35,7 +35,7 @@ async fn main() {
     };
     let mut own = json!({ "duplicates": "merge" });
     if slots != "none" {
-        own["capacity"] = json!({ "per_slot": 1_000_000 });
+        own["capacity"] = json!({ "per_slot": 10_000 });
     }
     let rules = rules(own);
     town.queue("billing", rules).await;

@@ -1,8 +1,9 @@
 //! Telephone numbers: E.164 rebuilt from what was parsed, and which of them may be dialled at all.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumberFormat, PhoneNumberType};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -54,6 +55,22 @@ impl Standing {
                 .is_number_geographical_by_country_code_and_type(kind, number.country_code),
             country_code: u16::try_from(number.country_code).unwrap_or(0),
         })
+    }
+
+    /// The plan of a country is a set of patterns, and matching them costs more than reading the rest of a callback. A
+    /// callback is read at each of its steps, mostly soon after one another.
+    fn remembered(e164: &str) -> Standing {
+        static READ: LazyLock<Mutex<HashMap<String, Standing>>> = LazyLock::new(Mutex::default);
+        if let Some(standing) = locked(&READ).get(e164) {
+            return *standing;
+        }
+        let standing = Standing::of_e164(e164);
+        let mut read = locked(&READ);
+        if read.len() >= NUMBERS_KEPT {
+            read.clear();
+        }
+        read.insert(e164.to_owned(), standing);
+        standing
     }
 
     /// Of E.164 that was stored: unknown if it is not what the library would make of it today.
@@ -146,7 +163,8 @@ impl PhoneNumber {
     }
 
     fn standing(&self) -> &Standing {
-        self.standing.get_or_init(|| Standing::of_e164(&self.e164))
+        self.standing
+            .get_or_init(|| Standing::remembered(&self.e164))
     }
 
     /// E.164 in clear, like `+14155550123`.
@@ -176,6 +194,13 @@ impl PhoneNumber {
     pub(super) fn country_code(&self) -> u16 {
         self.standing().country_code
     }
+}
+
+/// Numbers whose plan is remembered: the calls of some minutes, in a few megabytes.
+const NUMBERS_KEPT: usize = 16_384;
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Display for PhoneNumber {

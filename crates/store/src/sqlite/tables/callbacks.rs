@@ -119,7 +119,7 @@ fn columns<'c>(
 ) -> [(&'static str, ValueRef<'c>); 22] {
     let claim = callback.state.claim();
     let (callback_status, status) = callback.state.wire();
-    let number = |number: i64| ValueRef::Integer(number);
+    let number = ValueRef::Integer;
     let number_or_none = |number: Option<i64>| number.map_or(ValueRef::Null, ValueRef::Integer);
     let text_or_none = |text: Option<&'c str>| text.map_or(ValueRef::Null, of_text);
     let blob_or_none =
