@@ -474,6 +474,8 @@ pub(crate) struct Needs {
 pub(crate) enum Kind {
     /// Together with others in one transaction, after fetching what it needs.
     Batched(Needs),
+    /// The same, and not behind what has gathered: a lease that is lengthened too late is lost.
+    Urgent(Needs),
     /// In a transaction of its own.
     Alone,
 }

@@ -202,7 +202,10 @@ impl<D: Doors> Store for Twin<D> {
             return Ok(Vec::new());
         }
         let node = node.clone();
-        let kind = batched::<D>(|| claim::renewal_needs(&claims));
+        let kind = match batched::<D>(|| claim::renewal_needs(&claims)) {
+            Kind::Batched(needs) => Kind::Urgent(needs),
+            kind @ (Kind::Urgent(_) | Kind::Alone) => kind,
+        };
         self.write(kind, move |write, _| {
             claim::renew(write.tables, &node, until, &claims)
         })

@@ -1,6 +1,7 @@
 //! Jobs that write: what has gathered is one transaction, and each job is answered after its commit.
 //!
-//! A few threads take from one line of jobs, so that one group is worked on while another waits for the disk. When a
+//! A few threads take from one line of jobs, so that one group is worked on while another waits for the disk; one more
+//! has a line for what must not wait behind them. When a
 //! group is lost to another writer, its jobs are run again one by one, each in a transaction of its own: each is
 //! answered for itself, and fails alone.
 
@@ -25,6 +26,7 @@ pub(super) type Tell = Arc<dyn Fn(Vec<Signal>) + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
+    urgent: mpsc::Sender<Box<dyn Job>>,
     fellows: Arc<Fellows>,
 }
 
@@ -95,12 +97,15 @@ impl Writer {
         parts: &WriterParts,
     ) -> std::io::Result<(Writer, Vec<std::thread::JoinHandle<()>>)> {
         let (jobs, inbox) = mpsc::channel(parts.queue.max(1));
+        let (urgent, first_inbox) = mpsc::channel(parts.queue.max(1));
         let inbox = Arc::new(Mutex::new(inbox));
         let fellows = Arc::<Fellows>::default();
         let mut threads = Vec::new();
-        for number in 0..parts.lanes.max(1) {
+        let lines = std::iter::once(Arc::new(Mutex::new(first_inbox)))
+            .chain(std::iter::repeat_n(inbox, parts.lanes.max(1)));
+        for (number, inbox) in lines.enumerate() {
             let desk = Desk {
-                inbox: Arc::clone(&inbox),
+                inbox,
                 group: parts.group.max(1),
                 offset: parts.offset,
                 tell: Arc::clone(&parts.tell),
@@ -114,7 +119,12 @@ impl Writer {
                 Err(error) => tracing::error!(error = %error, "a writer cannot be started"),
             })?);
         }
-        Ok((Writer { jobs, fellows }, threads))
+        let writer = Writer {
+            jobs,
+            urgent,
+            fellows,
+        };
+        Ok((writer, threads))
     }
 
     /// The threads end when the last door is gone and the line is empty.
@@ -129,13 +139,17 @@ impl Writer {
         F: FnMut(&mut Write<'_>) -> Result<T> + Send + 'static,
     {
         let (sender, answer) = oneshot::channel();
+        let line = match &kind {
+            Kind::Urgent(_) => &self.urgent,
+            Kind::Batched(_) | Kind::Alone => &self.jobs,
+        };
         let job = Box::new(Task {
             kind,
             work,
             result: None,
             sender,
         });
-        self.jobs.try_send(job).map_err(|error| match error {
+        line.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Closed(_) => StoreError::Closed,
         })?;
@@ -279,7 +293,7 @@ fn run(tables: &PgTables<'_>, jobs: &mut [Box<dyn Job>]) -> Result<Done> {
     let needs: Vec<&Needs> = jobs
         .iter()
         .filter_map(|job| match job.kind() {
-            Kind::Batched(needs) => Some(needs),
+            Kind::Batched(needs) | Kind::Urgent(needs) => Some(needs),
             Kind::Alone => None,
         })
         .collect();
