@@ -50,17 +50,17 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
         let now = parts.clock.now();
         let latest = plus(now, parts.settings.longest_sleep);
         let until = next.map_or(latest, |next| next.min(latest));
-        if wheel.idle && heard >= CROWD {
-            let ears = plus(now, DEAF);
+        let crowd = wheel.idle && heard >= CROWD;
+        heard = 0;
+        if crowd {
             tokio::select! {
                 biased;
                 () = parts.draining.cancelled() => break,
-                () = parts.room.notified() => {}
-                () = parts.planner.news.notified() => {}
-                () = parts.clock.sleep_until(until.min(ears)) => {}
+                () = parts.room.notified() => continue,
+                () = parts.planner.news.notified() => continue,
+                () = parts.clock.sleep_until(until.min(plus(now, DEAF))) => {}
             }
         }
-        heard = 0;
         tokio::select! {
             // In this order, and not in one by lot, so that two runs of the same day go alike.
             biased;
