@@ -49,16 +49,16 @@ async fn main() {
             "subject": "An invoice that came twice",
             "udata": { "invoice": index, "page": "/invoices" },
         });
-        // Every quarter of an hour of a week is a slot.
-        let quarter = match slots.as_str() {
+        // Quarters of an hour by day, over the week that follows.
+        let slot = match slots.as_str() {
             "none" => None,
-            "hot" => Some(100),
-            _ => Some(100 + index as u64 % 672),
+            "hot" => Some(0),
+            _ => Some(index as u64 % 280),
         };
-        if let Some(quarter) = quarter {
-            let start = later(quarter * 900);
-            request["start_time"] = json!(start.to_string());
-            request["end_time"] = json!(later(quarter * 900 + 900).to_string());
+        if let Some(slot) = slot {
+            let start = (1 + slot / 40) * 24 * 3600 + slot % 40 * 900;
+            request["start_time"] = json!(later(start).to_string());
+            request["end_time"] = json!(later(start + 900).to_string());
         }
         orders.push(AcceptOrder {
             id: InteractionId(Uuid::now_v7()),
