@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let enqueue = f64::from(count) / began.elapsed().as_secs_f64();
 
-    fill(&storage, pending, |_| tomorrow, |_| job(0)).await;
+    fill(&storage, pending, move |_| tomorrow, |_| job(0)).await;
     let past = i64::try_from(now() / 1000)? - 10;
     fill(&storage, burst, move |_| past, |_| job(0)).await;
     sqlx::query("VACUUM ANALYZE").execute(&pool).await?;
