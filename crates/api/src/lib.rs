@@ -57,6 +57,7 @@ pub struct ApiState {
     /// Cancelled when the server begins to stop: readiness says so, and streams end.
     pub stopping: CancellationToken,
     pub(crate) rate: Arc<gate::rate::RateLimit>,
+    pub(crate) known_queues: Arc<queues::known::KnownQueues>,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
 }
@@ -69,6 +70,7 @@ impl ApiState {
         settings: ApiSettings,
     ) -> Self {
         ApiState {
+            known_queues: Arc::new(queues::known::KnownQueues::new(store.as_ref())),
             store,
             clock,
             chance,

@@ -1,20 +1,34 @@
 //! The resource's date form: `YYYY-MM-DDTHH:mm:ss.SSSZ` out, any RFC 3339 in.
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 
 /// Writes the one form the resource allows: UTC, milliseconds, `Z`.
 pub fn write(at: Timestamp) -> String {
-    let utc = at.to_zoned(jiff::tz::TimeZone::UTC).datetime();
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        utc.year(),
-        utc.month(),
-        utc.day(),
-        utc.hour(),
-        utc.minute(),
-        utc.second(),
-        utc.subsec_nanosecond() / 1_000_000
-    )
+    let utc = Offset::UTC.to_datetime(at);
+    let mut text = String::with_capacity("YYYY-MM-DDTHH:mm:ss.SSSZ".len());
+    if utc.year() < 0 {
+        text.push('-');
+    }
+    // A booking writes some thirty of these, and `format!` took four times as long.
+    digits(&mut text, u32::from(utc.year().unsigned_abs()), 4, '-');
+    digits(&mut text, u32::from(utc.month().unsigned_abs()), 2, '-');
+    digits(&mut text, u32::from(utc.day().unsigned_abs()), 2, 'T');
+    digits(&mut text, u32::from(utc.hour().unsigned_abs()), 2, ':');
+    digits(&mut text, u32::from(utc.minute().unsigned_abs()), 2, ':');
+    digits(&mut text, u32::from(utc.second().unsigned_abs()), 2, '.');
+    let milliseconds = utc.subsec_nanosecond().unsigned_abs() / 1_000_000;
+    digits(&mut text, milliseconds, 3, 'Z');
+    text
+}
+
+/// A number with leading noughts, and what stands behind it.
+fn digits(text: &mut String, number: u32, width: u32, then: char) {
+    for place in (0..width).rev() {
+        let digit = number / 10_u32.pow(place) % 10;
+        text.push(char::from_digit(digit, 10).unwrap_or('0'));
+    }
+    text.push(then);
 }
 
 /// Reads any RFC 3339 date and time (an offset or `Z` is demanded) and cuts it to milliseconds,
@@ -24,7 +38,7 @@ pub fn read(text: &str) -> Option<Timestamp> {
         return None;
     }
     let at: Timestamp = text.parse().ok()?;
-    let year = at.to_zoned(jiff::tz::TimeZone::UTC).year();
+    let year = Offset::UTC.to_datetime(at).year();
     // The form has four digits of year, and no callback is booked outside this span.
     (1970..=9999).contains(&year).then(|| truncate(at))
 }

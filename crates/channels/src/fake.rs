@@ -1,7 +1,8 @@
 //! A channel that follows a script, and a clock turned by hand: for whole-server tests in which a day
 //! passes in milliseconds. Nothing leaves the process.
 
-use crate::{Channel, Order, Progress, Readiness, RouteHealth};
+use crate::route::{self, Permit, Places, Route, RouteLimits};
+use crate::{Channel, Order, Progress, RouteHealth, Unready};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use ringback_callbacks::clock::Clock;
@@ -136,7 +137,9 @@ pub struct FakeChannel {
 struct State {
     scripts: HashMap<String, VecDeque<Script>>,
     otherwise: Script,
-    readiness: Readiness,
+    unready: Option<Unready>,
+    /// Without one there is always room.
+    route: Option<Arc<Route>>,
     placed: Vec<Placed>,
     live: u32,
     orphans: Vec<Value>,
@@ -153,7 +156,8 @@ impl FakeChannel {
         let state = State {
             scripts: HashMap::new(),
             otherwise: Script::talks(Duration::from_secs(2), Duration::from_secs(30)),
-            readiness: Readiness::Ready,
+            unready: None,
+            route: None,
             placed: Vec::new(),
             live: 0,
             orphans: Vec::new(),
@@ -181,8 +185,15 @@ impl FakeChannel {
         self.state().otherwise = script;
     }
 
-    pub fn set_readiness(&self, readiness: Readiness) {
-        self.state().readiness = readiness;
+    /// From now on there is no place, and this is why.
+    pub fn set_unready(&self, unready: Unready) {
+        self.state().unready = Some(unready);
+    }
+
+    /// From now on its route has these limits.
+    pub fn limit(&self, limits: RouteLimits) {
+        let route = Route::new(ROUTE, self.name, limits, self.clock.clone());
+        self.state().route = Some(route);
     }
 
     /// What asking the peer after a crash shall give.
@@ -249,8 +260,21 @@ impl Channel for FakeChannel {
         self.kinds.contains(&response_type)
     }
 
-    fn readiness(&self, _order: &Order) -> Readiness {
-        self.state().readiness
+    fn reserve(&self, _order: &Order) -> Result<Places, Unready> {
+        let state = self.state();
+        match (state.unready, &state.route) {
+            (Some(unready), _) => Err(unready),
+            (None, Some(route)) => route::reserve_one(std::iter::once(Some(route))),
+            (None, None) => Ok(Places::unlimited()),
+        }
+    }
+
+    fn turn(&self, _order: &Order) -> Duration {
+        let state = self.state();
+        state
+            .route
+            .as_ref()
+            .map_or(route::WHEN_SHUT, |route| route.turn())
     }
 
     fn prepare(&self, order: &Order) -> Value {
@@ -260,9 +284,12 @@ impl Channel for FakeChannel {
     async fn attempt(
         &self,
         order: Order,
+        places: Places,
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Outcome {
+        let mut permits = places.into_permits();
+        permits.iter_mut().for_each(Permit::spend);
         let script = self.place(&order);
         let _live = Live(self);
         let mut due = self.clock.now();
@@ -310,7 +337,10 @@ impl Channel for FakeChannel {
         vec![RouteHealth {
             name: ROUTE.to_owned(),
             channel: self.name,
-            up: matches!(state.readiness, Readiness::Ready | Readiness::Wait(_)),
+            up: match state.unready {
+                None | Some(Unready::Wait(_)) => true,
+                Some(Unready::Down(_) | Unready::NoRoute) => false,
+            },
             since: None,
             active: state.live,
             last_failure: None,
@@ -409,8 +439,11 @@ mod tests {
         let (sender, mut reports) = mpsc::channel(16);
         let stop = CancellationToken::new();
         let (channel, token) = (fake.clone(), stop.clone());
-        let work =
-            tokio::spawn(async move { channel.attempt(order_to(NUMBER), sender, token).await });
+        let work = tokio::spawn(async move {
+            channel
+                .attempt(order_to(NUMBER), Places::unlimited(), sender, token)
+                .await
+        });
         for second in 0..3600 {
             for _ in 0..20 {
                 tokio::task::yield_now().await;

@@ -9,14 +9,15 @@ pub mod smtp;
 pub mod fake;
 mod masked;
 
-pub use order::{Mail, Near, Order, Progress, Readiness, Receipt, RouteHealth};
-pub use route::RouteUse;
+pub use order::{Mail, Near, Order, Progress, Receipt, RouteHealth, Unready};
+pub use route::{Places, RouteUse};
 
 use async_trait::async_trait;
 use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::outcome::Outcome;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,19 +29,25 @@ pub trait Channel: Send + Sync + 'static {
     /// Whether this channel serves a response type at all.
     fn serves(&self, response_type: ResponseType) -> bool;
 
-    /// May an order over these routes be placed now? Cheap, and asked before the attempt is recorded:
-    /// a dead or full route holds the callback back and is not a try.
-    fn readiness(&self, order: &Order) -> Readiness;
+    /// Places for an order on its routes, or why there are none. Cheap, and taken before the attempt is
+    /// recorded: a dead or full route holds the callback back and is not a try.
+    fn reserve(&self, order: &Order) -> Result<Places, Unready>;
+
+    /// When a callback that found no room should come again, if it is not kept waiting here.
+    fn turn(&self, _order: &Order) -> Duration {
+        route::WHEN_SHUT
+    }
 
     /// The identifiers under which the attempt will be known outside, made before anything leaves, so
     /// that they are stored with the attempt and a restarted node can end what it left.
     fn prepare(&self, order: &Order) -> Value;
 
-    /// Places the order and stays until it is over. Progress goes out in order; `stop` ends it early.
+    /// Places the order on the places taken for it, and stays until it is over. Progress goes out in order; `stop` ends it early.
     /// Always returns: every wait inside has a limit.
     async fn attempt(
         &self,
         order: Order,
+        places: Places,
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Outcome;

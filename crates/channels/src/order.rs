@@ -123,10 +123,9 @@ impl std::fmt::Debug for Receipt {
     }
 }
 
-/// Whether an order may be placed now.
+/// Why an order may not be placed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    Ready,
+pub enum Unready {
     /// Calls per second or concurrent calls are used up: ask again after this.
     Wait(Duration),
     /// Every route is down; the next health check is due then.

@@ -2,7 +2,7 @@
 //!
 //! Arithmetic only, on a clock that is handed in; who pings and who dials is the channel's business.
 
-use crate::order::{Readiness, RouteHealth};
+use crate::order::{RouteHealth, Unready};
 use jiff::Timestamp;
 use ringback_callbacks::clock::Clock;
 use ringback_callbacks::wire_time::plus;
@@ -97,42 +97,55 @@ impl Route {
         &self.name
     }
 
-    /// Whether [`Route::reserve`] would succeed now. Takes nothing.
-    pub fn readiness(&self) -> Readiness {
-        let now = self.clock.now();
-        let mut state = self.state();
-        // A copy is asked: looking must not use up a call.
-        match state.look(now) {
-            Err(unready) => unready,
-            Ok(limits) => match state.pace.clone().take(&limits.rate, now) {
-                Ok(()) => Readiness::Ready,
-                Err(at) => {
-                    state.paced = true;
-                    Readiness::Wait(until(now, at))
-                }
-            },
-        }
+    /// Why no call may be placed, where that is because the route is down.
+    pub fn down(&self) -> Option<Unready> {
+        self.state().down(self.clock.now())
     }
 
-    /// A place for one call, given back when the permit is dropped.
-    pub fn reserve(self: &Arc<Self>) -> Result<Permit, Readiness> {
+    /// A place for one call and its part of the calls per second. Both are given back when the permit is
+    /// dropped; the second only if the call was never placed ([`Permit::spend`]).
+    pub fn reserve(self: &Arc<Self>) -> Result<Permit, Unready> {
         let now = self.clock.now();
         let mut state = self.state();
         let limits = state.look(now)?;
         if let Err(at) = state.pace.take(&limits.rate, now) {
             state.paced = true;
-            return Err(Readiness::Wait(until(now, at)));
+            return Err(Unready::Wait(until(now, at)));
         }
-        Ok(self.permit(&mut state, now))
+        Ok(self.permit(&mut state, now, Fare::Paid))
     }
 
     /// A place kept in case the routes before this one fail. It takes part in the limit of concurrent
-    /// calls, but a call per second is used up only by [`Permit::take_up`].
-    pub fn stand_by(self: &Arc<Self>) -> Result<Permit, Readiness> {
+    /// calls, but a call per second is used up only when it is spent.
+    pub fn stand_by(self: &Arc<Self>) -> Result<Permit, Unready> {
         let now = self.clock.now();
         let mut state = self.state();
         state.look(now)?;
-        Ok(self.permit(&mut state, now))
+        Ok(self.permit(&mut state, now, Fare::Owed))
+    }
+
+    /// When somebody who found no room and goes away should come again. Turns are dealt out at the route's
+    /// own pace, so that those who come again find room one after the other, and not a crowd.
+    pub fn turn(&self) -> Duration {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let Some(limits) = state.limits else {
+            return WHEN_SHUT;
+        };
+        let earliest = if state.active < limits.concurrent {
+            now
+        } else {
+            plus(now, WHEN_SHUT)
+        };
+        // Turns given out long ahead come from a clock that was set back, or from a crowd that has gone.
+        let latest = plus(now, LONGEST_TURN);
+        let before = state.last_turn.unwrap_or(earliest).max(earliest);
+        let turn = before
+            .saturating_add(limits.rate.interval())
+            .unwrap_or(Timestamp::MAX)
+            .min(latest);
+        state.last_turn = Some(turn);
+        until(now, turn)
     }
 
     /// What is in use from here, and what more was wanted since this was asked last.
@@ -233,7 +246,7 @@ impl Route {
         }
     }
 
-    fn permit(self: &Arc<Self>, state: &mut State, now: Timestamp) -> Permit {
+    fn permit(self: &Arc<Self>, state: &mut State, now: Timestamp, fare: Fare) -> Permit {
         state.active += 1;
         let trial = match &mut state.down {
             Some(down) if now >= down.retry_at => {
@@ -245,6 +258,7 @@ impl Route {
         Permit {
             route: self.clone(),
             trial,
+            fare,
         }
     }
 
@@ -268,6 +282,18 @@ impl fmt::Debug for Route {
 pub struct Permit {
     route: Arc<Route>,
     trial: bool,
+    fare: Fare,
+}
+
+/// What a permit has to do with the calls per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fare {
+    /// One is taken, and no call was placed for it yet.
+    Paid,
+    /// None is taken; placing the call takes it.
+    Owed,
+    /// The call was placed.
+    Spent,
 }
 
 impl Permit {
@@ -275,14 +301,19 @@ impl Permit {
         &self.route
     }
 
-    /// The routes before this one failed and its call is placed now. The call cannot be taken back, so
-    /// one too many is allowed to go; the ones after it wait longer for that.
-    pub fn take_up(&self) {
-        let now = self.route.clock.now();
-        let mut state = self.route.state();
-        let rate = state.limits.unwrap_or(self.route.limits).rate;
-        if state.pace.take(&rate, now).is_err() {
-            tracing::debug!(route.name = %self.route.name, "a call from a failed route went over the pace");
+    /// Its call is placed now. Where the routes before this one failed the call cannot be taken back, so
+    /// one too many is allowed to go.
+    pub fn spend(&mut self) {
+        match std::mem::replace(&mut self.fare, Fare::Spent) {
+            Fare::Paid | Fare::Spent => {}
+            Fare::Owed => {
+                let now = self.route.clock.now();
+                let mut state = self.route.state();
+                let rate = state.limits.unwrap_or(self.route.limits).rate;
+                if state.pace.take(&rate, now).is_err() {
+                    tracing::debug!(route.name = %self.route.name, "a call from a failed route went over the pace");
+                }
+            }
         }
     }
 }
@@ -291,33 +322,96 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.route.state();
         state.active = state.active.saturating_sub(1);
+        match self.fare {
+            Fare::Paid => {
+                let rate = state.limits.unwrap_or(self.route.limits).rate;
+                state.pace.give_back(&rate);
+            }
+            Fare::Owed | Fare::Spent => {}
+        }
         if let (true, Some(down)) = (self.trial, &mut state.down) {
             down.trial = false;
         }
     }
 }
 
-/// The readiness of an order that may use any of `routes`: the best of them. `None` in the list is a
-/// route that is not configured here.
-pub fn best<'a>(routes: impl Iterator<Item = Option<&'a Arc<Route>>>) -> Readiness {
-    let mut best = Readiness::NoRoute;
-    for route in routes.flatten() {
-        best = better(best, route.readiness());
+/// The places of one order: on the first of its routes that had room, and on others in case that one fails.
+/// Whoever holds them may place the call; dropped before that, everything is free again.
+#[derive(Debug, Default)]
+pub struct Places(Vec<Permit>);
+
+impl Places {
+    /// For a channel that has no limits.
+    pub fn unlimited() -> Places {
+        Places::default()
     }
-    best
+
+    pub(crate) fn of(permit: Permit) -> Places {
+        Places(vec![permit])
+    }
+
+    pub(crate) fn into_permits(self) -> Vec<Permit> {
+        self.0
+    }
 }
 
-/// Ready before a short wait before a dead route before none.
-fn better(one: Readiness, other: Readiness) -> Readiness {
-    match (one, other) {
-        (Readiness::Ready, _) | (_, Readiness::Ready) => Readiness::Ready,
-        (Readiness::Wait(a), Readiness::Wait(b)) => Readiness::Wait(a.min(b)),
-        (Readiness::Wait(a), _) | (_, Readiness::Wait(a)) => Readiness::Wait(a),
-        (Readiness::Down(a), Readiness::Down(b)) => Readiness::Down(a.min(b)),
-        (Readiness::Down(a), Readiness::NoRoute) | (Readiness::NoRoute, Readiness::Down(a)) => {
-            Readiness::Down(a)
+/// Takes a place on the first of `routes` that has room, and lets every other that has room stand by. `None` in
+/// the list is a route that is not configured here. Where none has room, the best there is to say of them.
+pub fn reserve<'a>(
+    routes: impl Iterator<Item = Option<&'a Arc<Route>>>,
+) -> Result<Places, Unready> {
+    let mut permits: Vec<Permit> = Vec::new();
+    let mut best = Unready::NoRoute;
+    for route in routes.flatten() {
+        let permit = if permits.is_empty() {
+            route.reserve()
+        } else {
+            route.stand_by()
+        };
+        match permit {
+            Ok(permit) => permits.push(permit),
+            Err(unready) => best = better(best, unready),
         }
-        (Readiness::NoRoute, Readiness::NoRoute) => Readiness::NoRoute,
+    }
+    if permits.is_empty() {
+        return Err(best);
+    }
+    Ok(Places(permits))
+}
+
+/// The same with nobody standing by.
+pub fn reserve_one<'a>(
+    routes: impl Iterator<Item = Option<&'a Arc<Route>>>,
+) -> Result<Places, Unready> {
+    let mut best = Unready::NoRoute;
+    for route in routes.flatten() {
+        match route.reserve() {
+            Ok(permit) => return Ok(Places::of(permit)),
+            Err(unready) => best = better(best, unready),
+        }
+    }
+    Err(best)
+}
+
+/// The next turn on any of `routes` that is not down.
+pub fn turn<'a>(routes: impl Iterator<Item = Option<&'a Arc<Route>>>) -> Duration {
+    routes
+        .flatten()
+        .find(|route| route.down().is_none())
+        .map_or(WHEN_SHUT, |route| route.turn())
+}
+
+/// A short wait before a dead route before none.
+fn better(one: Unready, other: Unready) -> Unready {
+    match (one, other) {
+        (Unready::Wait(a), Unready::Wait(b)) => Unready::Wait(a.min(b)),
+        (Unready::Wait(a), Unready::Down(_) | Unready::NoRoute)
+        | (Unready::Down(_) | Unready::NoRoute, Unready::Wait(a)) => Unready::Wait(a),
+        (Unready::Down(a), Unready::Down(b)) => Unready::Down(a.min(b)),
+        (Unready::Down(a), Unready::NoRoute) | (Unready::NoRoute, Unready::Down(a)) => {
+            Unready::Down(a)
+        }
+        (Unready::NoRoute, Unready::NoRoute) => Unready::NoRoute,
     }
 }
 
@@ -327,12 +421,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WISH: Duration = Duration::from_secs(300);
 /// Nobody knows when a call will end; this is when to look again.
 const WHEN_FULL: Duration = Duration::from_secs(1);
+/// The same for who goes away meanwhile: coming sooner would give and take agents in a circle.
+pub(crate) const WHEN_SHUT: Duration = Duration::from_secs(5);
+/// Nobody is sent away for longer, since a crowd may go elsewhere meanwhile.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct State {
     /// This node's part of the limits; nothing at all while other nodes hold everything.
     limits: Option<RouteLimits>,
     pace: Pace,
+    /// The latest turn given to somebody who went away.
+    last_turn: Option<Timestamp>,
     active: u32,
     /// Calls for which there was no room since somebody asked; one that asks again counts again.
     turned_away: u32,
@@ -353,22 +453,25 @@ struct Down {
 
 impl State {
     /// The limits within which a call may be made now, apart from the pace.
-    fn look(&mut self, now: Timestamp) -> Result<RouteLimits, Readiness> {
-        if let Some(down) = &self.down {
-            if now < down.retry_at {
-                return Err(Readiness::Down(until(now, down.retry_at)));
-            }
-            if down.trial {
-                return Err(Readiness::Down(WHEN_FULL));
-            }
+    fn look(&mut self, now: Timestamp) -> Result<RouteLimits, Unready> {
+        if let Some(down) = self.down(now) {
+            return Err(down);
         }
         match self.limits {
             Some(limits) if self.active < limits.concurrent => Ok(limits),
             Some(_) | None => {
                 self.turned_away = self.turned_away.saturating_add(1);
-                Err(Readiness::Wait(WHEN_FULL))
+                Err(Unready::Wait(WHEN_FULL))
             }
         }
+    }
+
+    fn down(&self, now: Timestamp) -> Option<Unready> {
+        let down = self.down.as_ref()?;
+        if now < down.retry_at {
+            return Some(Unready::Down(until(now, down.retry_at)));
+        }
+        down.trial.then_some(Unready::Down(WHEN_FULL))
     }
 }
 
@@ -390,6 +493,15 @@ mod tests {
         (Route::new("trunk", "sip", limits, clock.clone()), clock)
     }
 
+    /// What is in the way of a call now; a place that was free is given back.
+    fn unready(route: &Arc<Route>) -> Option<Unready> {
+        route.reserve().err()
+    }
+
+    fn spent(route: &Arc<Route>) {
+        route.reserve().expect("room").spend();
+    }
+
     #[test]
     fn calls_per_second_are_kept_and_waits_are_true() {
         let (route, clock) = route(2.0, 100);
@@ -397,22 +509,14 @@ mod tests {
             .map(|_| route.reserve().expect("a burst of a second"))
             .collect();
         assert_eq!(
-            route.readiness(),
-            Readiness::Wait(Duration::from_millis(500))
-        );
-        assert_eq!(
-            route.reserve().err(),
-            Some(Readiness::Wait(Duration::from_millis(500)))
+            unready(&route),
+            Some(Unready::Wait(Duration::from_millis(500)))
         );
         clock.turn(Duration::from_millis(499));
         assert!(route.reserve().is_err());
         clock.turn(Duration::from_millis(1));
-        assert_eq!(route.readiness(), Readiness::Ready);
-        assert!(route.reserve().is_ok());
-        assert!(
-            route.reserve().is_err(),
-            "looking took nothing, reserving did"
-        );
+        spent(&route);
+        assert!(route.reserve().is_err(), "the call was placed");
         assert_eq!(route.health().active, 2);
         drop(held);
         assert_eq!(route.health().active, 0);
@@ -423,10 +527,10 @@ mod tests {
         let (route, _clock) = route(1000.0, 2);
         let one = route.reserve().expect("first");
         let _two = route.stand_by().expect("second, standing by");
-        assert_eq!(route.readiness(), Readiness::Wait(WHEN_FULL));
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
         assert!(route.stand_by().is_err());
         drop(one);
-        assert_eq!(route.readiness(), Readiness::Ready);
+        assert_eq!(unready(&route), None);
     }
 
     #[test]
@@ -449,27 +553,54 @@ mod tests {
             .collect();
         clock.turn(Duration::from_secs(1));
         more.push(route.reserve().expect("the fifth"));
-        assert_eq!(route.readiness(), Readiness::Wait(WHEN_FULL));
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
         assert_eq!((route.demand().used, route.demand().wanted), (5, 5));
         // What is gained may just have been used up by the node that lost it.
         route.grant(10);
-        assert!(matches!(route.readiness(), Readiness::Wait(_)));
+        assert!(matches!(unready(&route), Some(Unready::Wait(_))));
         assert_eq!(route.demand().wanted, 10, "short of the pace");
         clock.turn(Duration::from_secs(1));
-        assert_eq!(route.readiness(), Readiness::Ready);
+        assert_eq!(unready(&route), None);
         route.grant(0);
         drop((held, more));
-        assert_eq!(route.readiness(), Readiness::Wait(WHEN_FULL));
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
         assert_eq!(route.demand().wanted, 1, "it asks for one");
     }
 
     #[test]
     fn a_place_standing_by_uses_the_pace_only_when_taken_up() {
         let (route, _clock) = route(1.0, 10);
-        let place = route.stand_by().expect("room");
-        assert_eq!(route.readiness(), Readiness::Ready);
-        place.take_up();
-        assert_eq!(route.readiness(), Readiness::Wait(Duration::from_secs(1)));
+        let mut place = route.stand_by().expect("room");
+        assert_eq!(unready(&route), None);
+        place.spend();
+        assert_eq!(unready(&route), Some(Unready::Wait(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn what_was_reserved_and_not_used_is_free_again() {
+        let (route, _clock) = route(1.0, 1);
+        let place = route.reserve().expect("room");
+        assert!(route.reserve().is_err());
+        drop(place);
+        let mut place = route.reserve().expect("nobody was called");
+        place.spend();
+        drop(place);
+        assert_eq!(unready(&route), Some(Unready::Wait(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn who_goes_away_comes_again_when_there_is_room_for_them() {
+        let (route, clock) = route(2.0, 3);
+        let turns =
+            |count: u32| -> Vec<u128> { (0..count).map(|_| route.turn().as_millis()).collect() };
+        assert_eq!(turns(4), [500, 1000, 1500, 2000]);
+        clock.turn(Duration::from_secs(1));
+        assert_eq!(turns(2), [1500, 2000], "behind those that went before");
+        assert_eq!(turns(1000).last(), Some(&60_000));
+        clock.turn(Duration::from_secs(300));
+        assert_eq!(turns(1), [500]);
+        route.grant(0);
+        assert_eq!(turns(1), [5000]);
     }
 
     #[test]
@@ -480,8 +611,8 @@ mod tests {
             // What was under way at the time fails too, and changes nothing.
             route.failed("503", None);
             assert_eq!(
-                route.readiness(),
-                Readiness::Down(Duration::from_secs(seconds))
+                unready(&route),
+                Some(Unready::Down(Duration::from_secs(seconds)))
             );
             assert!(!route.health().up);
             clock.turn(Duration::from_secs(seconds));
@@ -489,20 +620,20 @@ mod tests {
         let trial = route.reserve().expect("one call may try");
         assert_eq!(
             route.reserve().err(),
-            Some(Readiness::Down(WHEN_FULL)),
+            Some(Unready::Down(WHEN_FULL)),
             "one at a time"
         );
         drop(trial);
         assert!(route.reserve().is_ok());
         route.succeeded();
-        assert_eq!(route.readiness(), Readiness::Ready);
+        assert_eq!(unready(&route), None);
         let health = route.health();
         assert!(health.up && health.since.is_some());
         assert_eq!(health.last_failure.as_deref(), Some("503"));
         route.failed("503", None);
         assert_eq!(
-            route.readiness(),
-            Readiness::Down(Duration::from_secs(1)),
+            unready(&route),
+            Some(Unready::Down(Duration::from_secs(1))),
             "the count starts anew"
         );
     }
@@ -513,8 +644,8 @@ mod tests {
             let (route, _clock) = route(1000.0, 10);
             route.failed("503", Some(Duration::from_secs(wish)));
             assert_eq!(
-                route.readiness(),
-                Readiness::Down(Duration::from_secs(kept)),
+                unready(&route),
+                Some(Unready::Down(Duration::from_secs(kept))),
                 "{wish}"
             );
         }
@@ -527,21 +658,25 @@ mod tests {
         let (full, _) = route(1000.0, 1);
         let _held = full.reserve().expect("room");
         let (well, _) = route(1.0, 1);
-        let pick = |list: &[Option<&Arc<Route>>]| best(list.iter().copied());
-        assert_eq!(pick(&[]), Readiness::NoRoute);
-        assert_eq!(pick(&[None]), Readiness::NoRoute);
+        let pick = |list: &[Option<&Arc<Route>>]| reserve(list.iter().copied());
+        assert_eq!(pick(&[]).err(), Some(Unready::NoRoute));
+        assert_eq!(pick(&[None]).err(), Some(Unready::NoRoute));
         assert_eq!(
-            pick(&[None, Some(&down)]),
-            Readiness::Down(Duration::from_secs(1))
+            pick(&[None, Some(&down)]).err(),
+            Some(Unready::Down(Duration::from_secs(1)))
         );
         assert_eq!(
-            pick(&[Some(&down), Some(&full)]),
-            Readiness::Wait(WHEN_FULL)
+            pick(&[Some(&down), Some(&full)]).err(),
+            Some(Unready::Wait(WHEN_FULL))
         );
-        assert_eq!(
-            pick(&[Some(&down), Some(&full), Some(&well)]),
-            Readiness::Ready
-        );
+        let (other, _) = self::route(1.0, 1);
+        let places = pick(&[Some(&down), Some(&well), Some(&full), Some(&other)]).expect("room");
+        let permits = places.into_permits();
+        let fares: Vec<Fare> = permits.iter().map(|permit| permit.fare).collect();
+        assert_eq!(fares, [Fare::Paid, Fare::Owed]);
+        assert!(Arc::ptr_eq(permits[0].route(), &well));
+        drop(permits);
+        assert_eq!((well.health().active, other.health().active), (0, 0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ringback_callbacks::ids::AgentId;
 use ringback_callbacks::outcome::{CallResult, Outcome, Verdict};
 use ringback_callbacks::queue::LegOrder;
 use ringback_channels::sip::{SipChannel, SipChannelConfig};
-use ringback_channels::{Channel, Near, Order, Progress, Readiness};
+use ringback_channels::{Channel, Near, Order, Progress, Unready};
 use ringback_sip::{Listen, SipConfig, SipEngine, Transport};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -204,7 +204,7 @@ async fn no_route_left_is_a_fault_and_not_a_try() {
         (CallResult::ALL_TRUNKS_BUSY, Verdict::RouteFault)
     );
     assert!(!outcome.verdict.counts());
-    assert!(matches!(channel.readiness(&order), Readiness::Down(_)));
+    assert!(matches!(channel.reserve(&order), Err(Unready::Down(_))));
     let (again, told) = place(&channel, order.clone()).await;
     assert_eq!(
         (again.verdict, told.len()),
@@ -215,13 +215,15 @@ async fn no_route_left_is_a_fault_and_not_a_try() {
         routes: vec!["unheard-of".to_owned()],
         ..order.clone()
     };
-    assert_eq!(channel.readiness(&elsewhere), Readiness::NoRoute);
+    assert_eq!(channel.reserve(&elsewhere).err(), Some(Unready::NoRoute));
     assert_eq!(
-        channel.readiness(&Order {
-            routes: Vec::new(),
-            ..order
-        }),
-        Readiness::NoRoute
+        channel
+            .reserve(&Order {
+                routes: Vec::new(),
+                ..order
+            })
+            .err(),
+        Some(Unready::NoRoute)
     );
 }
 
@@ -322,7 +324,7 @@ async fn an_agent_who_does_not_answer_spares_the_customer() {
         dn: "600".to_owned(),
         location: "unheard-of".to_owned(),
     };
-    assert_eq!(channel.readiness(&order), Readiness::NoRoute);
+    assert_eq!(channel.reserve(&order).err(), Some(Unready::NoRoute));
     assert!(customer.seen().is_empty());
 }
 
@@ -343,7 +345,7 @@ async fn a_dead_pbx_is_not_the_agents_fault() {
         (CallResult::AGENT_CALLBACK_ERROR, Verdict::RouteFault)
     );
     assert!(
-        matches!(channel.readiness(&order), Readiness::Down(_)),
+        matches!(channel.reserve(&order), Err(Unready::Down(_))),
         "and nobody is dialled for nothing"
     );
     assert!(customer.seen().is_empty());
@@ -434,13 +436,13 @@ async fn a_route_takes_no_more_calls_than_it_may() {
     trunk["concurrent"] = json!(1);
     let channel = channel(&[trunk]).await;
     let order = call_over(&["trunk"], &agent);
-    assert_eq!(channel.readiness(&order), Readiness::Ready);
+    assert!(channel.reserve(&order).is_ok());
     let stop = CancellationToken::new();
     let looking = async {
         customer
             .wait_for("the call", |m| m.starts_with("INVITE"))
             .await;
-        assert!(matches!(channel.readiness(&order), Readiness::Wait(_)));
+        assert!(matches!(channel.reserve(&order), Err(Unready::Wait(_))));
         let (second, told) = place(&channel, call_over(&["trunk"], &agent)).await;
         assert_eq!((second.verdict, told.len()), (Verdict::RouteFault, 0));
         stop.cancel();
@@ -449,7 +451,7 @@ async fn a_route_takes_no_more_calls_than_it_may() {
         support::attempt(&channel, order.clone(), stop.clone()),
         looking
     );
-    assert_eq!(channel.readiness(&order), Readiness::Ready);
+    assert!(channel.reserve(&order).is_ok());
     assert_eq!(customer.count("INVITE"), 1);
 }
 
@@ -504,9 +506,10 @@ fn a_crash_leaves_no_phone_ringing() {
             .spawn(async move {
                 let channel = channel(&[trunk]).await;
                 let legs = channel.prepare(&order);
+                let places = channel.reserve(&order).expect("room");
                 tokio::spawn(async move {
                     channel
-                        .attempt(order, sender, CancellationToken::new())
+                        .attempt(order, places, sender, CancellationToken::new())
                         .await
                 });
                 legs

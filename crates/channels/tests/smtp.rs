@@ -6,7 +6,7 @@ mod support;
 use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::outcome::{Outcome, Verdict};
 use ringback_channels::smtp::{SmtpChannel, SmtpRoute};
-use ringback_channels::{Channel, Mail, Order, Progress, Readiness};
+use ringback_channels::{Channel, Mail, Order, Progress, Unready};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -255,7 +255,7 @@ async fn dead_relays_are_passed_over_and_not_counted() {
     for name in ["refusing", "closed"] {
         let order = mail_to("ok@example.org", &[name]);
         let deadline = std::time::Instant::now() + PATIENCE;
-        while !matches!(channel.readiness(&order), Readiness::Ready) {
+        while channel.reserve(&order).is_err() {
             assert!(
                 std::time::Instant::now() < deadline,
                 "{name} is never tried again"
@@ -267,12 +267,14 @@ async fn dead_relays_are_passed_over_and_not_counted() {
         assert!(!outcome.verdict.counts());
     }
     assert_eq!(
-        channel.readiness(&mail_to("ok@example.org", &["unheard-of"])),
-        Readiness::NoRoute
+        channel
+            .reserve(&mail_to("ok@example.org", &["unheard-of"]))
+            .err(),
+        Some(Unready::NoRoute)
     );
     assert!(matches!(
-        channel.readiness(&mail_to("ok@example.org", &["closed"])),
-        Readiness::Down(_)
+        channel.reserve(&mail_to("ok@example.org", &["closed"])),
+        Err(Unready::Down(_))
     ));
 }
 

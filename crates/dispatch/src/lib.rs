@@ -15,6 +15,7 @@ mod place;
 mod planner;
 mod prune;
 mod rescue;
+mod rules;
 mod share;
 mod wheel;
 mod windows;
@@ -81,6 +82,7 @@ pub(crate) struct Parts {
     pub ended: CancellationToken,
     /// A place became free while all were taken.
     pub room: Notify,
+    pub rules: rules::Rules,
     /// In order, so that two runs of the same day go alike.
     held: Mutex<BTreeMap<(TenantId, InteractionId), Held>>,
 }
@@ -198,6 +200,7 @@ impl Dispatcher {
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
             room: Notify::new(),
+            rules: rules::Rules::default(),
             held: Mutex::default(),
         });
         let tasks = TaskTracker::new();

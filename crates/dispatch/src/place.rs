@@ -13,7 +13,7 @@ use ringback_callbacks::outcome::Outcome;
 use ringback_callbacks::queue::{Delivery, Queue};
 use ringback_callbacks::state::{State, Target};
 use ringback_callbacks::wire_time::plus;
-use ringback_channels::{Channel, Near, Order, Progress, Readiness};
+use ringback_channels::{Channel, Near, Order, Places, Progress, Unready};
 use ringback_store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A route that is only pacing is waited for with the agent in hand; longer than this, they are let go.
 const WAIT_FOR_ROUTE: Duration = Duration::from_secs(2);
-/// How long a callback is put aside at least when no route takes it, or the store cannot be read: asking
+/// How long a callback is put aside at least when a route has no room for it.
+const LEAST_ASIDE: Duration = Duration::from_secs(1);
+/// How long a callback is put aside at least when every route is down, or the store cannot be read: asking
 /// sooner would give and take agents in a circle.
 const PUT_ASIDE: Duration = Duration::from_secs(5);
 /// Progress that may wait for the store before the channel waits for us.
@@ -39,13 +41,12 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
     }
     let target = target.clone();
     let late_since = *since;
-    let Some(queue) = parts
-        .store
-        .queue(&carrier.tenant, &callback.queue)
-        .await
-        .ok()
-        .flatten()
-    else {
+    let now = parts.clock.now();
+    let queue = parts
+        .rules
+        .of(parts.store.as_ref(), &carrier.tenant, &callback.queue, now)
+        .await;
+    let Some(queue) = queue.ok().flatten() else {
         return carrier
             .release(
                 Guard::RulesUnreadable,
@@ -83,12 +84,14 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
         Err(error) => return put_aside(carrier, &error).await,
     };
     let patience = plus(parts.clock.now(), WAIT_FOR_ROUTE);
-    loop {
+    // Taken before the attempt is recorded: of many that are due at once each knows whether it has room. Where the
+    // attempt is not recorded after all, they are free again.
+    let places = loop {
         let now = parts.clock.now();
-        match channel.readiness(&order) {
-            Readiness::Ready => break,
+        match channel.reserve(&order) {
+            Ok(places) => break places,
             // A call that ends makes room long before the second is over; a wait of nothing would spin.
-            Readiness::Wait(rest) if plus(now, rest) <= patience => {
+            Err(Unready::Wait(rest)) if plus(now, rest) <= patience => {
                 let again = plus(now, rest.max(Duration::from_millis(10)));
                 tokio::select! {
                     biased;
@@ -103,11 +106,15 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
                     return Some(current);
                 }
             }
-            Readiness::Wait(rest) | Readiness::Down(rest) => {
+            Err(Unready::Wait(rest)) => {
+                let until = plus(now, rest.max(channel.turn(&order)).max(LEAST_ASIDE));
+                return carrier.release(Guard::Route, until).await;
+            }
+            Err(Unready::Down(rest)) => {
                 let until = plus(now, rest.max(PUT_ASIDE));
                 return carrier.release(Guard::Route, until).await;
             }
-            Readiness::NoRoute => {
+            Err(Unready::NoRoute) => {
                 let fault = format!(
                     "no route is configured for {} in this queue",
                     callback.response_type().as_str()
@@ -120,7 +127,7 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
                     .await;
             }
         }
-    }
+    };
     let begun = begin(carrier, channel.as_ref(), &order, &callback).await?;
     if !matches!(begun.state, State::Dialling { attempt: live, .. } if live == attempt) {
         return Some(begun);
@@ -135,7 +142,8 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
         attempt.channel = channel.name(), "attempt begun"
     );
     let number = begun.placed;
-    let outcome = run(carrier, channel.clone(), Order { number, ..order }, attempt).await?;
+    let order = Order { number, ..order };
+    let outcome = run(carrier, channel.clone(), order, places, attempt).await?;
     parts
         .observer
         .attempt_ended(channel.name(), outcome.verdict);
@@ -285,6 +293,7 @@ async fn run(
     carrier: &Carrier,
     channel: Arc<dyn Channel>,
     order: Order,
+    places: Places,
     attempt: AttemptId,
 ) -> Option<Outcome> {
     let parts = &carrier.parts;
@@ -294,7 +303,7 @@ async fn run(
     let _hang_up = stop.clone().drop_guard();
     let work = {
         let (channel, stop) = (channel.clone(), stop.clone());
-        tokio::spawn(async move { channel.attempt(order, sender, stop).await })
+        tokio::spawn(async move { channel.attempt(order, places, sender, stop).await })
     };
     let mut reporting = true;
     // When to ask again whether somebody cancelled, because the store did not answer.

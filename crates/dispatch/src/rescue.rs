@@ -2,6 +2,7 @@
 //! policy decide what comes next.
 
 use crate::{Parts, lease};
+use ringback_callbacks::callback::Callback;
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::wire_time::plus;
 use ringback_store::{ApplyOrder, Lapsed, StoreError};
@@ -11,6 +12,8 @@ use tokio_util::task::TaskTracker;
 
 /// Ending orphans asks the peers; none may take longer than this.
 const ASK_PEER: Duration = Duration::from_secs(40);
+/// A peer that is well answers sooner. What a silent one is asked goes on after this, but nobody waits for it.
+const ANSWER_PEER: Duration = Duration::from_millis(2500);
 const BATCH: usize = 64;
 
 /// Takes over what lapsed. Each is cleaned up by a task of its own, because a silent peer takes its time.
@@ -30,7 +33,7 @@ pub async fn lapsed(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::
             parts.observer.rescued(count);
         }
         for lapsed in found {
-            tasks.spawn(clean_up(parts.clone(), lapsed));
+            tasks.spawn(clean_up(parts.clone(), tasks.clone(), lapsed));
         }
         if count < BATCH {
             return Ok(());
@@ -38,7 +41,7 @@ pub async fn lapsed(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::
     }
 }
 
-async fn clean_up(parts: Arc<Parts>, lapsed: Lapsed) {
+async fn clean_up(parts: Arc<Parts>, tasks: TaskTracker, lapsed: Lapsed) {
     let Lapsed { callback, attempt } = lapsed;
     let Some(claim) = callback.state.claim().cloned() else {
         return;
@@ -47,9 +50,16 @@ async fn clean_up(parts: Arc<Parts>, lapsed: Lapsed) {
     if let Some(attempt) = attempt {
         match parts.channels.named(&attempt.channel) {
             Some(channel) => {
-                learned = tokio::time::timeout(ASK_PEER, channel.end_orphan(attempt.legs))
-                    .await
-                    .unwrap_or(None);
+                // A task of its own: BYE and CANCEL are repeated to their end, whoever has stopped waiting.
+                let asking = tasks.spawn(async move {
+                    tokio::time::timeout(ASK_PEER, channel.end_orphan(attempt.legs)).await
+                });
+                let patience = patience(&parts, &callback).await;
+                learned = match tokio::time::timeout(patience, asking).await {
+                    Ok(Ok(Ok(learned))) => learned,
+                    // Nobody can say; nor can a channel that broke over it.
+                    Ok(Ok(Err(_)) | Err(_)) | Err(_) => None,
+                };
             }
             None => tracing::error!(
                 callback.id = %callback.interaction.id, attempt.channel = %attempt.channel,
@@ -93,5 +103,20 @@ async fn clean_up(parts: Arc<Parts>, lapsed: Lapsed) {
             .clock
             .sleep_until(plus(parts.clock.now(), Duration::from_secs(1)))
             .await;
+    }
+}
+
+/// How long the peers' answer is waited for. A phone that could not be told to stop may ring until they were asked to
+/// the end; where the number might be rung anew before that, the attempt stays open for as long, and keeps the number.
+async fn patience(parts: &Parts, callback: &Callback) -> Duration {
+    let tenant = &callback.interaction.tenant;
+    let Ok(Some(queue)) = parts.store.queue(tenant, &callback.queue).await else {
+        return ASK_PEER;
+    };
+    let again = queue.rules.retry.unknown;
+    if again.times == 0 || again.after.as_duration() >= ASK_PEER {
+        ANSWER_PEER
+    } else {
+        ASK_PEER
     }
 }

@@ -8,24 +8,38 @@ use ringback_callbacks::wire_time::plus;
 use ringback_store::{ClaimOrder, Signal};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::task::TaskTracker;
 
 /// After a failure of the store the wheel rests before it asks again.
 const REST: Duration = Duration::from_secs(1);
 
+/// Signals between two looks from which on commits come in a crowd.
+const CROWD: usize = 32;
+
+/// How long the wheel is deaf in a crowd after a look that found nothing to do: each look costs the store two
+/// transactions, and thousands of bookings a second for another day are no reason for hundreds of looks.
+const DEAF: Duration = Duration::from_millis(5);
+
+/// A lease that lapsed is found no later than this, whatever else goes on.
+const LEFT_OVERS: Duration = Duration::from_secs(1);
+
 pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
     // Subscribed before the first look: nothing that happens between look and sleep is missed.
     let mut signals = parts.store.signals();
     let settings = &parts.settings;
-    let mut catch_up = CatchUp::new(settings.catch_up_per_second, settings.longest_sleep);
-    let mut clocks = Clocks::default();
+    let mut wheel = Wheel {
+        catch_up: CatchUp::new(settings.catch_up_per_second, settings.longest_sleep),
+        clocks: Clocks::default(),
+        left_overs: Timestamp::MIN,
+        idle: false,
+    };
+    let mut heard = 0;
     loop {
         if parts.draining.is_cancelled() {
             break;
         }
-        // Left-overs first: a number that may still be ringing must be silent before it is rung again.
-        let next = match look(&parts, &tasks, &mut catch_up, &mut clocks).await {
+        let next = match wheel.look(&parts, &tasks).await {
             Ok(next) => next,
             Err(error) => {
                 parts.observer.store_failed();
@@ -33,8 +47,20 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
                 Some(plus(parts.clock.now(), REST))
             }
         };
-        let latest = plus(parts.clock.now(), parts.settings.longest_sleep);
+        let now = parts.clock.now();
+        let latest = plus(now, parts.settings.longest_sleep);
         let until = next.map_or(latest, |next| next.min(latest));
+        let crowd = wheel.idle && heard >= CROWD;
+        heard = 0;
+        if crowd {
+            tokio::select! {
+                biased;
+                () = parts.draining.cancelled() => break,
+                () = parts.room.notified() => continue,
+                () = parts.planner.news.notified() => continue,
+                () = parts.clock.sleep_until(until.min(plus(now, DEAF))) => {}
+            }
+        }
         tokio::select! {
             // In this order, and not in one by lot, so that two runs of the same day go alike.
             biased;
@@ -43,12 +69,18 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
             () = parts.planner.news.notified() => {}
             signal = signals.recv() => {
                 heed(&parts, signal);
-                // A burst of commits is one reason to look, not many.
-                while let Ok(signal) = signals.try_recv() {
-                    heed(&parts, Ok(signal));
-                }
+                heard += 1;
             }
             () = parts.clock.sleep_until(until) => {}
+        }
+        // A burst of commits is one reason to look, not many.
+        loop {
+            match signals.try_recv() {
+                Ok(signal) => heed(&parts, Ok(signal)),
+                Err(TryRecvError::Lagged(missed)) => heed(&parts, Err(RecvError::Lagged(missed))),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+            heard += 1;
         }
     }
     // While calls finish, their tasks still need to hear of cancellations.
@@ -66,69 +98,106 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
     }
 }
 
-async fn look(
-    parts: &Arc<Parts>,
-    tasks: &TaskTracker,
-    catch_up: &mut CatchUp,
-    clocks: &mut Clocks,
-) -> ringback_store::Result<Option<Timestamp>> {
-    if !clocks
-        .agree(parts.store.as_ref(), parts.clock.as_ref())
-        .await?
-    {
-        return Ok(Some(plus(parts.clock.now(), REST)));
-    }
-    rescue::lapsed(parts, tasks).await?;
-    let mut planned;
-    let paced = loop {
+struct Wheel {
+    catch_up: CatchUp,
+    clocks: Clocks,
+    /// When to look again for claims that lapsed: at the next moment that was known, or soon.
+    left_overs: Timestamp,
+    /// The last look claimed nothing.
+    idle: bool,
+}
+
+impl Wheel {
+    /// Claims what is due. Says when to look again, if it is known.
+    async fn look(
+        &mut self,
+        parts: &Arc<Parts>,
+        tasks: &TaskTracker,
+    ) -> ringback_store::Result<Option<Timestamp>> {
+        let store = parts.store.as_ref();
+        if !self.clocks.agree(store, parts.clock.as_ref()).await? {
+            return Ok(Some(plus(parts.clock.now(), REST)));
+        }
         let now = parts.clock.now();
-        let room = catch_up.room(now);
-        let places = parts.settings.max_claims.saturating_sub(parts.carried());
-        parts.planner.catch_up(now).await?;
-        let orders = parts.planner.orders(now);
-        planned = orders.wake;
-        let claimed = parts
-            .store
-            .claim_due(ClaimOrder {
-                node: parts.node.clone(),
-                now,
-                lease: parts.settings.lease,
-                limit: parts.settings.batch,
-                places: places.min(room),
-                picks: orders.picks.clone(),
-            })
-            .await;
-        let seated = claimed
-            .as_ref()
-            .map_or(&[][..], |claimed| &claimed.callbacks);
-        parts.planner.claimed(&orders.picks, seated);
-        let claimed = claimed?;
-        let taken = claimed.callbacks.len();
-        let paced = catch_up.took(taken, places.min(room), claimed.more, now);
-        for callback in claimed.callbacks {
-            carry::spawn(parts, tasks, callback);
+        // Left-overs first: a number that may still be ringing must be silent before it is rung again.
+        let seek = now >= self.left_overs;
+        if seek {
+            rescue::lapsed(parts, tasks).await?;
         }
-        if !claimed.more || paced.is_some() || parts.draining.is_cancelled() {
-            break paced;
+        self.idle = true;
+        let mut looked;
+        let mut planned;
+        let paced = loop {
+            looked = parts.clock.now();
+            let room = self.catch_up.room(looked);
+            let places = parts.settings.max_claims.saturating_sub(parts.carried());
+            parts.planner.catch_up(looked).await?;
+            let orders = parts.planner.orders(looked);
+            planned = orders.wake;
+            let claimed = parts
+                .store
+                .claim_due(ClaimOrder {
+                    node: parts.node.clone(),
+                    now: looked,
+                    lease: parts.settings.lease,
+                    limit: parts.settings.batch,
+                    places: places.min(room),
+                    picks: orders.picks.clone(),
+                })
+                .await;
+            let seated = claimed
+                .as_ref()
+                .map_or(&[][..], |claimed| &claimed.callbacks);
+            parts.planner.claimed(&orders.picks, seated);
+            let claimed = claimed?;
+            let taken = claimed.callbacks.len();
+            self.idle &= taken == 0;
+            let paced = self
+                .catch_up
+                .took(taken, places.min(room), claimed.more, looked);
+            for callback in claimed.callbacks {
+                carry::spawn(parts, tasks, callback);
+            }
+            if !claimed.more || paced.is_some() || parts.draining.is_cancelled() {
+                break paced;
+            }
+        };
+        parts.observer.carried(parts.carried());
+        parts.planner.watch(parts.clock.now()).await?;
+        parts.planner.keep(parts.clock.now(), false).await?;
+        let wake = parts.store.next_wake().await?;
+        if seek {
+            self.left_overs = plus(now, LEFT_OVERS);
         }
-    };
-    parts.observer.carried(parts.carried());
-    parts.planner.watch(parts.clock.now()).await?;
-    parts.planner.keep(parts.clock.now(), false).await?;
-    let wake = parts.store.next_wake().await?;
-    let next = [wake, paced, planned].into_iter().flatten().min();
-    // Something due already that no place or seat could take is looked at again when a signal comes;
-    // without this floor it would keep the wheel spinning.
-    let floor = plus(parts.clock.now(), Duration::from_millis(250));
-    Ok(next.map(|next| next.max(floor)))
+        // What is due by its lease may be the next thing to wake for; bookings made since change nothing of that.
+        self.left_overs = wake.map_or(self.left_overs, |wake| wake.min(self.left_overs));
+        let floor = plus(parts.clock.now(), Duration::from_millis(250));
+        // Something due already that no place or seat could take is looked at again when a signal comes;
+        // without this floor it would keep the wheel spinning. What has come due during the look, and what comes
+        // due in a moment, is taken up at its time.
+        let wake = wake.map(|wake| {
+            if wake <= looked {
+                wake.max(floor)
+            } else {
+                wake
+            }
+        });
+        let rest = [paced, planned].into_iter().flatten().min();
+        let rest = rest.map(|rest| rest.max(floor));
+        Ok([wake, rest].into_iter().flatten().min())
+    }
 }
 
 fn heed(parts: &Parts, signal: Result<Signal, RecvError>) {
     match signal {
         Ok(Signal::Callback { tenant, id, .. }) => parts.nudge(&tenant, id),
-        Ok(Signal::Agent { .. } | Signal::Queue { .. }) => {}
+        Ok(Signal::Queue { tenant, id }) => parts.rules.forget(&tenant, &id),
+        Ok(Signal::Agent { .. }) => {}
         // Too many to have heard each: everybody looks.
-        Err(RecvError::Lagged(_)) => parts.nudge_all(),
+        Err(RecvError::Lagged(_)) => {
+            parts.rules.forget_all();
+            parts.nudge_all();
+        }
         Err(RecvError::Closed) => {}
     }
 }

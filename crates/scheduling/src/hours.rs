@@ -171,8 +171,9 @@ impl Hours {
     pub fn is_open(&self, now: Timestamp) -> bool {
         let zone = self.zone.tz();
         let today = zone.to_datetime(now).date();
-        // Yesterday too: where midnight itself is repeated, the clock reads yesterday again.
-        [today.yesterday().ok(), Some(today)]
+        // Yesterday too: where midnight itself is repeated, the clock reads yesterday again. It is looked at
+        // only where today does not say that it is open.
+        [Some(today), today.yesterday().ok()]
             .into_iter()
             .flatten()
             .flat_map(|date| self.day(date))

@@ -121,6 +121,13 @@ impl Pace {
         self.full_at = Some(after);
         Ok(())
     }
+
+    /// Puts back a token that was taken and not used. A bucket that has filled up meanwhile stays full.
+    pub fn give_back(&mut self, rate: &PaceRate) {
+        self.full_at = self
+            .full_at
+            .and_then(|full_at| full_at.checked_sub(rate.interval).ok());
+    }
 }
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -184,6 +191,9 @@ mod tests {
             assert_eq!(pace.take(&rate, start), Ok(()));
         }
         assert_eq!(pace.take(&rate, start), Err(later(500)));
+        pace.give_back(&rate);
+        assert_eq!(pace.take(&rate, start), Ok(()), "one was not used");
+        assert_eq!(pace.take(&rate, start), Err(later(500)));
         assert_eq!(pace.take(&rate, later(499)), Err(later(500)));
         assert_eq!(pace.take(&rate, later(500)), Ok(()));
         assert_eq!(pace.take(&rate, later(500)), Err(later(1000)));
@@ -191,6 +201,9 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(pace.take(&rate, later(60_000)), Ok(()));
         }
+        assert!(pace.take(&rate, later(60_000)).is_err());
+        pace.give_back(&rate);
+        assert_eq!(pace.take(&rate, later(60_000)), Ok(()));
         assert!(pace.take(&rate, later(60_000)).is_err());
         // An hour back: at most the usual wait, not an hour.
         let back = start - SignedDuration::from_hours(1);

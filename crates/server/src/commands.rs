@@ -28,7 +28,8 @@ pub enum Command {
     Keys(keys::KeysArgs),
     /// Examine configuration, database and routes, and say what is wrong
     Doctor(doctor::DoctorArgs),
-    /// Bring the database to this version's schema (`serve` does so by itself)
+    /// Bring the database to this version's schema (`serve` does so by itself), or move an installation from SQLite to
+    /// PostgreSQL (`--from`)
     Migrate(migrate::MigrateArgs),
     /// Print the API's OpenAPI 3.1 document
     Openapi,
@@ -91,7 +92,10 @@ impl ConfigArgs {
                 return Err(wrong(complaint));
             }
         }
-        Ok(config)
+        match config.server.keeps_in_vain() {
+            Some(complaint) => Err(wrong(&complaint)),
+            None => Ok(config),
+        }
     }
 
     /// What stands on the command line goes before what stands in the file; false if nothing does.

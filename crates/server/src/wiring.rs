@@ -86,6 +86,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
     let almanac = Arc::new(config.almanac.clone());
     let options = OpenOptions {
         almanac: almanac.clone(),
+        keep_ended: config.server.keep_ended.map(|days| days.as_duration()),
         node: Some(config.server.node.clone()),
         ..OpenOptions::default()
     };
@@ -241,7 +242,11 @@ fn prepare_data(config: &Config) -> Result<File, StartError> {
     make_private_dir(&config.server.data)?;
     // A file belongs to one server; on a shared database it is the data directory that does.
     let kept = config.server.database_file();
-    let kept = kept.unwrap_or_else(|| config.server.data.join("node"));
+    lock(kept.unwrap_or_else(|| config.server.data.join("node")))
+}
+
+/// Takes what stands for a database in one file, for as long as the answer is kept: no server works on it meanwhile.
+pub fn lock(kept: PathBuf) -> Result<File, StartError> {
     let mut path = kept.into_os_string();
     path.push(".lock");
     let path = PathBuf::from(path);

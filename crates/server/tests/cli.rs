@@ -5,6 +5,8 @@ mod place;
 
 #[path = "cli/callbacks.rs"]
 mod callbacks;
+#[path = "cli/moving.rs"]
+mod moving;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/simulate.rs"]

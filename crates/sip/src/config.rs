@@ -175,7 +175,7 @@ impl Default for SipConfig {
             registrar: None,
             timers: Timers::default(),
             session_expires: Duration::from_secs(1800),
-            max_calls: 1000,
+            max_calls: 4000,
             max_connections: 1024,
             name_servers: Vec::new(),
         }

@@ -9,6 +9,7 @@ mod effects;
 mod error;
 mod events;
 mod facts;
+mod moving;
 mod orders;
 mod outlook;
 mod postgres;
@@ -20,6 +21,7 @@ mod twin;
 mod verbs;
 
 pub use error::StoreError;
+pub use moving::{MoveOrder, MoveProgress, MoveStep, Moved, MovedTable, move_installation};
 pub use orders::*;
 pub use outlook::*;
 
@@ -125,7 +127,8 @@ pub trait Store: Send + Sync + 'static {
         legs: serde_json::Value,
     ) -> Result<()>;
 
-    /// Deletes what is past its time: idempotency answers, unfinished uploads, holds.
+    /// Deletes what is past its time: idempotency answers, unfinished uploads, holds; months in which everything ended
+    /// longer ago than is kept.
     async fn prune(&self, now: Timestamp) -> Result<u64>;
 
     /// Tells of every commit, after it. A receiver that lags reads again what it cares about.

@@ -37,6 +37,9 @@ pub struct OpenOptions {
     pub group: usize,
     /// How long an idempotent answer is kept.
     pub idempotency_kept: Duration,
+    /// How long callbacks are kept after their end, where the database is divided by months; `None`: for ever. A month
+    /// goes whole, when everything in it ended that long ago.
+    pub keep_ended: Option<Duration>,
     /// The rules of local time and the lists of holidays in use.
     pub almanac: Arc<Almanac>,
     /// Where temporary files may go; `None`: the system's own place.
@@ -57,6 +60,7 @@ impl Default for OpenOptions {
             write_queue: 4096,
             group: 256,
             idempotency_kept: Duration::from_secs(48 * 3600),
+            keep_ended: None,
             almanac: Arc::default(),
             temp: None,
             node: None,

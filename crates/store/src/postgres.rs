@@ -1,14 +1,16 @@
 //! The PostgreSQL twin: many equal nodes on one database. A few writers commit what has gathered, a few readers stand
 //! beside them, and a herald carries news between the nodes.
 
+mod divisions;
 mod faults;
 mod flush;
 mod herald;
+pub(crate) mod landing;
 mod lane;
 mod load;
 mod locks;
 mod migrations;
-mod months;
+pub(crate) mod months;
 mod readers;
 mod session;
 mod set;
@@ -26,6 +28,7 @@ use jiff::Timestamp;
 use readers::Readers;
 use ringback_callbacks::clock::Chance;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use target::Target;
 use tokio::sync::{broadcast, mpsc};
 use tokio_postgres::Client;
@@ -43,6 +46,8 @@ pub(crate) struct Postgres {
     doors: Mutex<Option<(Writer, Readers)>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     signals: broadcast::Sender<Signal>,
+    target: Arc<Target>,
+    said: divisions::Said,
 }
 
 pub(crate) async fn open(
@@ -94,7 +99,7 @@ pub(crate) async fn open(
     threads.extend(reading);
     if !options.read_only {
         let herald = Herald {
-            target,
+            target: Arc::clone(&target),
             boot: Uuid::now_v7(),
             offset,
             signals: signals.clone(),
@@ -108,12 +113,27 @@ pub(crate) async fn open(
         doors: Mutex::new(Some((writer, readers))),
         threads: Mutex::new(threads),
         signals,
+        target,
+        said: divisions::Said::default(),
     };
     Ok(Twin::new(doors, House::new(options, chance)))
 }
 
 /// Whether the database can be worked with; brings its schema up to date. Answers the offset in the order of events.
 async fn prepare(target: &Target, read_only: bool) -> Result<i64> {
+    let client = ready(target, read_only).await?;
+    if landing::is_begun(&client).await? {
+        return Err(StoreError::Configuration(landing::UNFINISHED.to_owned()));
+    }
+    offset(&client, !read_only).await
+}
+
+/// Brings the schema up to date, whatever is in it.
+async fn raise(target: &Target) -> Result<()> {
+    ready(target, false).await.map(drop)
+}
+
+async fn ready(target: &Target, read_only: bool) -> Result<Client> {
     let (client, connection) = target
         .connect()
         .await
@@ -139,7 +159,7 @@ async fn prepare(target: &Target, read_only: bool) -> Result<i64> {
     }
     if read_only {
         migrations::current(&client).await?;
-        return offset(&client, false).await;
+        return Ok(client);
     }
     let (stand_by, read_only): (bool, bool) = (row.get(2), row.get(3));
     if stand_by || read_only {
@@ -154,7 +174,7 @@ async fn prepare(target: &Target, read_only: bool) -> Result<i64> {
         )));
     }
     migrations::migrate(&client, Timestamp::now()).await?;
-    offset(&client, true).await
+    Ok(client)
 }
 
 /// A restored backup counts its transactions from a lower number than its events were given by: then the offset is
@@ -208,6 +228,10 @@ impl Doors for Postgres {
         readers.read(work).await
     }
 
+    async fn keep_house(&self, now: Timestamp, keep_ended: Option<Duration>) -> Result<u64> {
+        Ok(divisions::keep(&self.target, now, keep_ended, &self.said).await?)
+    }
+
     fn signals(&self) -> broadcast::Receiver<Signal> {
         self.signals.subscribe()
     }
@@ -218,6 +242,10 @@ impl Doors for Postgres {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        if let Some((writer, readers)) = &doors {
+            writer.close();
+            readers.close();
+        }
         drop(doors);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

@@ -4,6 +4,7 @@ mod faults;
 mod migrations;
 mod open;
 mod readers;
+pub(crate) mod source;
 mod tables;
 mod writer;
 

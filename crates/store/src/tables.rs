@@ -7,7 +7,8 @@
 use crate::events::Sealed;
 use crate::seats::Waiting;
 use crate::{
-    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, StateCount,
+    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, ShareOrder,
+    StateCount,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -412,6 +413,10 @@ pub(crate) trait Tables {
 
     // ── upkeep ───────────────────────────────────────────────────────────────────────────────────
 
+    /// What a node may use of the routes. `None`: nobody else can be at this database.
+    fn share_routes(&self, _order: &ShareOrder) -> Result<Option<Vec<u32>>> {
+        Ok(None)
+    }
     /// Deletes up to `limit` answers and as many holds that are past their time.
     fn prune_expired(&self, now: Timestamp, limit: usize) -> Result<u64>;
     /// Deletes up to `limit` unfinished uploads that nobody touched since `before`.
@@ -427,6 +432,16 @@ pub(crate) trait Tables {
     /// What an operator should know about it.
     fn remarks(&self) -> Result<Vec<String>>;
     fn schema_version(&self) -> Result<u32>;
+    /// From here to `go_on` everything is read as it stands at this moment, however long that takes. Where a read is of
+    /// one moment anyway there is nothing to do.
+    fn hold_still(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn go_on(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether the database itself is whole; each fault in plain words.
     fn integrity(&self) -> Result<Vec<String>>;
     /// Every event, callback by callback, in the order of their numbers; one that cannot be read is an error to the
@@ -459,6 +474,8 @@ pub(crate) struct Needs {
 pub(crate) enum Kind {
     /// Together with others in one transaction, after fetching what it needs.
     Batched(Needs),
+    /// The same, and not behind what has gathered: a lease that is lengthened too late is lost.
+    Urgent(Needs),
     /// In a transaction of its own.
     Alone,
 }

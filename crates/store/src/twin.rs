@@ -9,8 +9,8 @@ use crate::verbs::{
 use crate::{
     AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery,
     ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, HoldOrder,
-    InteractionQuery, Lapsed, Page, RecordOrder, Result, Signal, SlotHold, SlotList, SlotQuery,
-    StateCount, Store, StoreError, StoredAnswer,
+    InteractionQuery, Lapsed, Page, RecordOrder, Result, ShareOrder, Signal, SlotHold, SlotList,
+    SlotQuery, StateCount, Store, StoreError, StoredAnswer,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -56,6 +56,16 @@ pub(crate) trait Doors: Send + Sync + 'static {
         &self,
         work: impl FnMut(&dyn Tables) -> Result<T> + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send;
+
+    /// What the database itself needs now and then, and lets go of what ended longer ago than is kept. Answers how many
+    /// rows went.
+    fn keep_house(
+        &self,
+        _now: Timestamp,
+        _keep_ended: Option<Duration>,
+    ) -> impl Future<Output = Result<u64>> + Send {
+        async { Ok(0) }
+    }
 
     /// Tells of every commit, after it.
     fn signals(&self) -> broadcast::Receiver<Signal>;
@@ -192,7 +202,10 @@ impl<D: Doors> Store for Twin<D> {
             return Ok(Vec::new());
         }
         let node = node.clone();
-        let kind = batched::<D>(|| claim::renewal_needs(&claims));
+        let kind = match batched::<D>(|| claim::renewal_needs(&claims)) {
+            Kind::Batched(needs) => Kind::Urgent(needs),
+            kind @ (Kind::Urgent(_) | Kind::Alone) => kind,
+        };
         self.write(kind, move |write, _| {
             claim::renew(write.tables, &node, until, &claims)
         })
@@ -226,6 +239,14 @@ impl<D: Doors> Store for Twin<D> {
         .await
     }
 
+    async fn share_routes(&self, order: ShareOrder) -> Result<Option<Vec<u32>>> {
+        if D::ONE_WRITER {
+            return Ok(None);
+        }
+        self.alone(move |write, _| write.tables.share_routes(&order))
+            .await
+    }
+
     async fn prune(&self, now: Timestamp) -> Result<u64> {
         let mut gone = 0;
         for _ in 0..PRUNE_ROUNDS {
@@ -240,7 +261,8 @@ impl<D: Doors> Store for Twin<D> {
                 break;
             }
         }
-        Ok(gone)
+        let kept = self.house.options.keep_ended;
+        Ok(gone + self.doors.keep_house(now, kept).await?)
     }
 
     fn signals(&self) -> broadcast::Receiver<Signal> {

@@ -20,6 +20,7 @@ use ringback_callbacks::queue::{Queue, QueueRules};
 use ringback_callbacks::request::{NewCallback, parse_new, queue_of};
 use ringback_store::{AcceptOrder, Acceptance, Scope, StoreError, StoredAnswer};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// Book a callback
 ///
@@ -152,7 +153,7 @@ pub(super) async fn read_booking(
     now: Timestamp,
 ) -> Result<NewCallback, Problem> {
     match find_queue(state, tenant, request).await? {
-        Ok(queue) => Ok(parse_new(request, queue.id, &queue.rules, now)?),
+        Ok(queue) => Ok(parse_new(request, queue.id.clone(), &queue.rules, now)?),
         Err(mut problems) => {
             if let Some(rules) = rules_of_no_queue()
                 && let Ok(nowhere) = QueueId::parse("none")
@@ -175,7 +176,7 @@ async fn find_queue(
     state: &ApiState,
     tenant: &TenantId,
     request: &Map<String, Value>,
-) -> Result<Result<Queue, Problems>, Problem> {
+) -> Result<Result<Arc<Queue>, Problems>, Problem> {
     let id = match queue_of(request) {
         Ok(Some(id)) => id,
         Ok(None) => match usual_queue(state, tenant).await? {
@@ -190,7 +191,7 @@ async fn find_queue(
         },
         Err(problems) => return Ok(Err(problems)),
     };
-    Ok(match state.store.queue(tenant, &id).await? {
+    Ok(match state.known_queues.find(state, tenant, &id).await? {
         Some(queue) if !queue.removed => Ok(queue),
         Some(_) | None => Err(Problems::one(
             "queue",

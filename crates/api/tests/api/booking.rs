@@ -1,6 +1,8 @@
 //! `POST /v1/callbacks` and `/validate`: good and bad bookings, repetition.
 
 use crate::house::{House, NOW, NUMBER, booking, id_of, merge, pairs, rules};
+use ringback_callbacks::contact::Region;
+use ringback_callbacks::ids::{QueueId, TenantId};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -443,6 +445,50 @@ async fn guards_and_switches_refuse() {
         .send()
         .await
         .problem(409, "intake_paused");
+}
+
+/// Queues are remembered from one booking to the next; what is changed about them must not be overlooked.
+#[tokio::test]
+async fn the_next_booking_is_read_by_the_rules_that_stand_then() {
+    let house = House::new().await;
+    let book = async |number: &str| {
+        let body = booking(json!({ "customer_number": number }));
+        house.post("/v1/callbacks").json(&body).send().await
+    };
+    assert_eq!(book("+14155552671").await.status, 201);
+    let refused = book("+442079460018").await.problem(400, "invalid_request");
+    assert_eq!(refused, pairs(&[("customer_number", "not_diallable")]));
+
+    let both = rules(json!({ "dial": { "regions": ["US", "GB"] } }));
+    house
+        .put("/v1/queues/service")
+        .json(&both)
+        .send()
+        .await
+        .ok();
+    assert_eq!(book("+442079460018").await.status, 201);
+
+    // By somebody who does not come through this API.
+    let tenant = TenantId::default();
+    let id = QueueId::parse("service").unwrap();
+    let mut queue = house.store.queue(&tenant, &id).await.unwrap().unwrap();
+    queue.rules.dial.regions = vec![Region::parse("GB").unwrap()];
+    house.store.put_queue(queue.clone(), None).await.unwrap();
+    let refused = book("+14155552672").await.problem(400, "invalid_request");
+    assert_eq!(refused, pairs(&[("customer_number", "not_diallable")]));
+
+    queue.removed = true;
+    house.store.put_queue(queue, None).await.unwrap();
+    let refused = book("+442079460019").await.problem(400, "invalid_request");
+    assert_eq!(refused, pairs(&[("queue", "not_found")]));
+
+    house
+        .put("/v1/queues/service")
+        .json(&both)
+        .send()
+        .await
+        .ok();
+    assert_eq!(book("+14155552673").await.status, 201);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::hash::{Hash, Hasher};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, ParseError, PhoneNumberFormat, PhoneNumberType};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -10,17 +11,94 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::region::Region;
 use super::{ContactError, HIDDEN, holds_hidden_characters};
 
-/// A telephone number of the public network, valid by its country's plan. Nothing that was typed
-/// survives but digits.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// A telephone number of the public network, valid by its country's plan when it was read. Nothing
+/// that was typed survives but digits.
+#[derive(Clone)]
 pub struct PhoneNumber {
     /// `+` and 4 to 15 ASCII digits.
     e164: String,
+    /// Looked up when somebody asks: most numbers that are read back from the database are only shown.
+    standing: OnceLock<Standing>,
+}
+
+/// What the number plans say of a number.
+#[derive(Clone, Copy)]
+struct Standing {
     /// None for satellites and other networks of no country.
     region: Option<Region>,
     kind: NumberType,
     geographic: bool,
     country_code: u16,
+}
+
+impl Standing {
+    /// Of a number that no plan knows any more.
+    const UNKNOWN: Standing = Standing {
+        region: None,
+        kind: NumberType::Unknown,
+        geographic: false,
+        country_code: 0,
+    };
+
+    /// `None` if the number is not valid: it belongs to no region, or to no type of its region.
+    fn of(number: &rlibphonenumber::PhoneNumber) -> Option<Standing> {
+        let kind = PHONE_NUMBER_UTIL.get_number_type(number);
+        if kind == PhoneNumberType::Unknown {
+            return None;
+        }
+        Some(Standing {
+            region: PHONE_NUMBER_UTIL
+                .get_region_for_number(number)
+                .and_then(Region::from_library),
+            kind: NumberType::from_library(kind),
+            geographic: PHONE_NUMBER_UTIL
+                .is_number_geographical_by_country_code_and_type(kind, number.country_code),
+            country_code: u16::try_from(number.country_code).unwrap_or(0),
+        })
+    }
+
+    /// The plan of a country is a set of patterns, and matching them costs more than reading the rest of a callback. A
+    /// callback is read at each of its steps, mostly soon after one another.
+    fn remembered(e164: &str) -> Standing {
+        static READ: LazyLock<Mutex<HashMap<String, Standing>>> = LazyLock::new(Mutex::default);
+        if let Some(standing) = locked(&READ).get(e164) {
+            return *standing;
+        }
+        let standing = Standing::of_e164(e164);
+        let mut read = locked(&READ);
+        if read.len() >= NUMBERS_KEPT {
+            read.clear();
+        }
+        read.insert(e164.to_owned(), standing);
+        standing
+    }
+
+    /// Of E.164 that was stored: unknown if it is not what the library would make of it today.
+    fn of_e164(e164: &str) -> Standing {
+        let read = || {
+            let number = PHONE_NUMBER_UTIL.parse(e164, None).ok()?;
+            let standing = Standing::of(&number)?;
+            (PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164) == e164).then_some(standing)
+        };
+        plainly_written(e164)
+            .and_then(|number| Standing::of(&number))
+            .or_else(read)
+            .unwrap_or(Standing::UNKNOWN)
+    }
+}
+
+impl PartialEq for PhoneNumber {
+    fn eq(&self, other: &PhoneNumber) -> bool {
+        self.e164 == other.e164
+    }
+}
+
+impl Eq for PhoneNumber {}
+
+impl Hash for PhoneNumber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.e164.hash(state);
+    }
 }
 
 impl PhoneNumber {
@@ -46,16 +124,31 @@ impl PhoneNumber {
             None => None,
             Some(code) => Some(Region::parse(code).map_err(|_| ContactError::DefaultRegion)?),
         };
+        if let Some(number) = plainly_written(text)
+            && let Some(standing) = Standing::of(&number)
+        {
+            return Ok(PhoneNumber {
+                e164: text.to_owned(),
+                standing: OnceLock::from(standing),
+            });
+        }
         let number = PHONE_NUMBER_UTIL
             .parse(text, region.and_then(Region::to_library))
             .map_err(|error| explain(error, region.is_some()))?;
         if number.extension.as_ref().is_some_and(|ext| !ext.is_empty()) {
             return Err(ContactError::Extension);
         }
-        if !PHONE_NUMBER_UTIL.is_valid_number(&number) {
+        let standing = Standing::of(&number).ok_or(ContactError::NotValid)?;
+        let e164 = PHONE_NUMBER_UTIL
+            .format(&number, PhoneNumberFormat::E164)
+            .into_owned();
+        if !is_e164(&e164) {
             return Err(ContactError::NotValid);
         }
-        PhoneNumber::from_library(&number)
+        Ok(PhoneNumber {
+            e164,
+            standing: OnceLock::from(standing),
+        })
     }
 
     /// Reads back E.164 from the database; see [`super::Contact::from_stored`].
@@ -63,35 +156,15 @@ impl PhoneNumber {
         if !is_e164(e164) {
             return Err(ContactError::NotANumber);
         }
-        // The plan of a country is a set of patterns, and matching them costs more than reading the rest of a
-        // callback. A callback is read at each of its steps, mostly soon after one another.
-        static READ: LazyLock<Mutex<HashMap<String, PhoneNumber>>> = LazyLock::new(Mutex::default);
-        if let Some(number) = locked(&READ).get(e164) {
-            return Ok(number.clone());
-        }
-        let number = PhoneNumber::read_stored(e164);
-        let mut read = locked(&READ);
-        if read.len() >= NUMBERS_KEPT {
-            read.clear();
-        }
-        read.insert(e164.to_owned(), number.clone());
-        Ok(number)
+        Ok(PhoneNumber {
+            e164: e164.to_owned(),
+            standing: OnceLock::new(),
+        })
     }
 
-    fn read_stored(e164: &str) -> PhoneNumber {
-        let known = PHONE_NUMBER_UTIL
-            .parse(e164, None)
-            .ok()
-            .filter(|number| PHONE_NUMBER_UTIL.is_valid_number(number))
-            .and_then(|number| PhoneNumber::from_library(&number).ok())
-            .filter(|number| number.e164 == e164);
-        known.unwrap_or_else(|| PhoneNumber {
-            e164: e164.to_owned(),
-            region: None,
-            kind: NumberType::Unknown,
-            geographic: false,
-            country_code: 0,
-        })
+    fn standing(&self) -> &Standing {
+        self.standing
+            .get_or_init(|| Standing::remembered(&self.e164))
     }
 
     /// E.164 in clear, like `+14155550123`.
@@ -106,38 +179,20 @@ impl PhoneNumber {
 
     /// Whose number this is by the numbering plan; none for networks of no country.
     pub fn region(&self) -> Option<Region> {
-        self.region
+        self.standing().region
     }
 
     pub fn number_type(&self) -> NumberType {
-        self.kind
+        self.standing().kind
     }
 
     /// Whether the number belongs to a place.
     pub(super) fn is_geographic(&self) -> bool {
-        self.geographic
+        self.standing().geographic
     }
 
     pub(super) fn country_code(&self) -> u16 {
-        self.country_code
-    }
-
-    fn from_library(number: &rlibphonenumber::PhoneNumber) -> Result<PhoneNumber, ContactError> {
-        let e164 = PHONE_NUMBER_UTIL
-            .format(number, PhoneNumberFormat::E164)
-            .into_owned();
-        if !is_e164(&e164) {
-            return Err(ContactError::NotValid);
-        }
-        Ok(PhoneNumber {
-            region: PHONE_NUMBER_UTIL
-                .get_region_for_number(number)
-                .and_then(Region::from_library),
-            kind: NumberType::from_library(PHONE_NUMBER_UTIL.get_number_type(number)),
-            geographic: PHONE_NUMBER_UTIL.is_number_geographical(number),
-            country_code: u16::try_from(number.country_code).unwrap_or(0),
-            e164,
-        })
+        self.standing().country_code
     }
 }
 
@@ -270,17 +325,18 @@ impl Default for DialRules {
 impl DialRules {
     /// Whether this number may be dialled. Asked at booking and before every dial.
     pub fn permit(&self, number: &PhoneNumber) -> Result<(), DialRefusal> {
-        let Some(region) = number.region else {
+        let Standing { region, kind, .. } = *number.standing();
+        let Some(region) = region else {
             return Err(DialRefusal::NoRegion);
         };
-        if number.kind.earns() {
-            return Err(DialRefusal::Earns(number.kind));
+        if kind.earns() {
+            return Err(DialRefusal::Earns(kind));
         }
         if !self.regions.contains(&region) {
             return Err(DialRefusal::Region(region));
         }
-        if !self.types.contains(&number.kind) {
-            return Err(DialRefusal::Type(number.kind));
+        if !self.types.contains(&kind) {
+            return Err(DialRefusal::Type(kind));
         }
         Ok(())
     }
@@ -361,6 +417,64 @@ fn is_e164(text: &str) -> bool {
     })
 }
 
+/// A number that is written as E.164 already, as the library would read it, without the library's reader:
+/// that one is ready for any letter and costs twice as much as all that is asked of the number afterwards.
+///
+/// The reader takes a national prefix off, even behind a country code. In most plans that is a nought, or
+/// nothing; where a number's own digits may be taken for a prefix, only the reader knows, and the answer
+/// here is `None`. Whether the number is valid is not said.
+fn plainly_written(e164: &str) -> Option<rlibphonenumber::PhoneNumber> {
+    if !is_e164(e164) {
+        return None;
+    }
+    let digits = &e164[1..];
+    let (country_code, national) = (1..=LONGEST_COUNTRY_CODE).find_map(|length| {
+        let (code, national) = digits.split_at_checked(length)?;
+        let code: i32 = code.parse().ok()?;
+        PHONE_NUMBER_UTIL
+            .get_region_for_country_code(code)
+            .map(|_| (code, national))
+    })?;
+    let first = national.chars().next()?;
+    let doubtful = first == '0'
+        || LIKE_A_PREFIX
+            .iter()
+            .any(|(code, firsts)| *code == country_code && firsts.contains(first));
+    if doubtful {
+        return None;
+    }
+    Some(rlibphonenumber::PhoneNumber {
+        country_code,
+        national_number: national.parse().ok()?,
+        ..Default::default()
+    })
+}
+
+const LONGEST_COUNTRY_CODE: usize = 3;
+
+/// Plans whose national prefix (`nationalPrefixForParsing` in the library's data) may begin with another
+/// digit than 0, with those digits. A test asks the library about numbers of every plan.
+const LIKE_A_PREFIX: &[(i32, &str)] = &[
+    (1, "1"),
+    (7, "8"),
+    (44, "1"),
+    (54, "123456789"),
+    (55, "9"),
+    (61, "1"),
+    (86, "1"),
+    (261, "23456789"),
+    (298, "1"),
+    (352, "1"),
+    (370, "8"),
+    (375, "8"),
+    (378, "89"),
+    (423, "1"),
+    (506, "1"),
+    (672, "123456789"),
+    (692, "1"),
+    (993, "8"),
+];
+
 /// The library looks for a number inside a text, as a search in a letter would. A form field holds
 /// a number and nothing else, so the text has to begin like one and be made of what numbers are
 /// written with.
@@ -414,5 +528,74 @@ fn explain(error: ParseError, has_default: bool) -> ContactError {
         ParseError::NotANumber(_) => ContactError::NotANumber,
         ParseError::TooShortAfterIdd | ParseError::TooShortNsn => ContactError::TooShort,
         ParseError::TooLongNsn => ContactError::NotValid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers around the examples of every plan and type: what is read without the library's reader is what
+    /// the reader would have read.
+    #[test]
+    fn what_is_plainly_written_is_read_as_the_library_reads_it() {
+        let kinds = [
+            PhoneNumberType::FixedLine,
+            PhoneNumberType::Mobile,
+            PhoneNumberType::TollFree,
+            PhoneNumberType::PremiumRate,
+            PhoneNumberType::SharedCost,
+            PhoneNumberType::VoIP,
+            PhoneNumberType::PersonalNumber,
+            PhoneNumberType::Pager,
+            PhoneNumberType::UAN,
+            PhoneNumberType::VoiceMail,
+        ];
+        // Knuth's generator: any digits do, as long as they are the same in every run.
+        let mut seed = 20_u64;
+        let mut digit = || {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % 10
+        };
+        let mut compared = 0;
+        let mut plans = std::collections::BTreeSet::new();
+        for region in PHONE_NUMBER_UTIL.get_supported_regions() {
+            for kind in kinds {
+                let Ok(example) =
+                    PHONE_NUMBER_UTIL.get_example_number_for_type_and_region(region, kind)
+                else {
+                    continue;
+                };
+                let example = PHONE_NUMBER_UTIL.format(&example, PhoneNumberFormat::E164);
+                for changed in 0..4 {
+                    // The example itself, then others that share less and less of its beginning.
+                    let mut text = example.clone().into_owned();
+                    for at in text.len() - changed * 2..text.len() {
+                        text.replace_range(at..=at, &digit().to_string());
+                    }
+                    let Some(ours) = plainly_written(&text) else {
+                        continue;
+                    };
+                    if Standing::of(&ours).is_none() {
+                        // Then the library is asked anyway.
+                        continue;
+                    }
+                    assert_eq!(
+                        PHONE_NUMBER_UTIL.parse(&text, None).ok(),
+                        Some(ours),
+                        "{text}"
+                    );
+                    plans.insert(region.as_region_str().as_str().to_owned());
+                    compared += 1;
+                }
+            }
+        }
+        assert!(
+            compared > 2500 && plans.len() > 220,
+            "{compared} of {}",
+            plans.len()
+        );
     }
 }

@@ -34,7 +34,12 @@ impl Region {
 
     /// The region of a number; none for satellites and other networks of no country.
     pub(super) fn from_library(region: rlibphonenumber::Region) -> Option<Region> {
-        Region::parse(region.as_region_str().as_str()).ok()
+        PHONE_NUMBER_UTIL.get_country_code_for_region(region)?;
+        match region.as_region_str().as_str().as_bytes() {
+            &[a, b] => Some(Region([a, b])),
+            // `001`, the world.
+            _ => None,
+        }
     }
 
     pub(super) fn to_library(self) -> Option<rlibphonenumber::Region> {

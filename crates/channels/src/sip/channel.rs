@@ -7,8 +7,8 @@ use super::pings;
 use super::plan::{CUSTOMER, Plan, Unplaceable, Ways};
 use crate::Channel;
 use crate::masked::masked;
-use crate::order::{Near, Order, Progress, Readiness, Receipt, RouteHealth};
-use crate::route::{Permit, Route, RouteUse};
+use crate::order::{Near, Order, Progress, Receipt, RouteHealth, Unready};
+use crate::route::{Permit, Places, Route, RouteUse};
 use async_trait::async_trait;
 use ringback_callbacks::clock::Clock;
 use ringback_callbacks::contact::ResponseType;
@@ -18,6 +18,7 @@ use ringback_sip::{BridgeEnd, BridgeEndKind, BridgeEvent, FailureCause, LegFailu
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -74,10 +75,13 @@ impl SipChannel {
     async fn call(
         &self,
         order: Order,
-        plan: Plan,
+        mut plan: Plan,
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Outcome {
+        if let Some(first) = plan.permits.first_mut() {
+            first.spend();
+        }
         let (events, mut told) = mpsc::channel(EVENTS);
         let stop = stop.child_token();
         let over = CancellationToken::new();
@@ -148,8 +152,12 @@ impl Channel for SipChannel {
         }
     }
 
-    fn readiness(&self, order: &Order) -> Readiness {
-        self.ways.readiness(order)
+    fn reserve(&self, order: &Order) -> Result<Places, Unready> {
+        self.ways.reserve(order)
+    }
+
+    fn turn(&self, order: &Order) -> Duration {
+        self.ways.turn(order)
     }
 
     fn prepare(&self, order: &Order) -> Value {
@@ -159,13 +167,14 @@ impl Channel for SipChannel {
     async fn attempt(
         &self,
         order: Order,
+        places: Places,
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Outcome {
         if stop.is_cancelled() {
             return outcome::stopped();
         }
-        match self.ways.plan(&order, &self.engine) {
+        match self.ways.plan(&order, places, &self.engine) {
             Ok(plan) => self.call(order, plan, progress, stop).await,
             Err(unplaceable) => not_placed(&unplaceable, &order.near),
         }
@@ -286,8 +295,8 @@ impl Watch<'_> {
                 *place = None;
             }
             self.current += 1;
-            if let Some(Some(next)) = self.permits.get(self.current) {
-                next.take_up();
+            if let Some(Some(next)) = self.permits.get_mut(self.current) {
+                next.spend();
             }
         }
         let platform = outcome::platform(failure);

@@ -1,13 +1,14 @@
 //! From an order to parties and targets: who is called, at which address, over which routes.
 
 use super::config::{DIRECT, DirectRoute, REGISTRAR, Way};
-use crate::order::{Near, Order, Readiness};
-use crate::route::{self, Permit, Route};
+use crate::order::{Near, Order, Unready};
+use crate::route::{self, Permit, Places, Route};
 use ringback_callbacks::contact::Contact;
 use ringback_callbacks::queue::LegOrder;
 use ringback_sip::{BridgeCall, Flow, Party, SipEngine, SipUri, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) const AGENT: &str = "agent";
 pub(super) const CUSTOMER: &str = "customer";
@@ -34,7 +35,7 @@ pub(super) struct Plan {
 pub(super) enum Unplaceable {
     /// Our end cannot be called.
     Near(&'static str),
-    /// No route to the customer has room now.
+    /// No place was taken on a route to the customer.
     NoRoute(&'static str),
 }
 
@@ -72,31 +73,45 @@ impl Ways {
         self.named.get(name).map(|(_, route)| route)
     }
 
-    pub(super) fn readiness(&self, order: &Order) -> Readiness {
-        let near = match near_route(&order.near) {
-            None | Some(REGISTRAR) => Readiness::Ready,
+    pub(super) fn reserve(&self, order: &Order) -> Result<Places, Unready> {
+        match near_route(&order.near) {
+            None | Some(REGISTRAR) => {}
             // The near end's calls are not counted against the limits, which are meant for customers;
             // but a dead PBX makes every dial a waste.
-            Some(name) => match self.route(name).map(|route| route.readiness()) {
-                None => Readiness::NoRoute,
-                Some(Readiness::Ready | Readiness::Wait(_)) => Readiness::Ready,
-                Some(unready @ (Readiness::Down(_) | Readiness::NoRoute)) => unready,
-            },
-        };
-        match near {
-            Readiness::Ready | Readiness::Wait(_) => route::best(
-                self.customer_names(order)
-                    .into_iter()
-                    .map(|name| self.customer_route(order, name)),
-            ),
-            Readiness::Down(_) | Readiness::NoRoute => near,
+            Some(name) => {
+                let route = self.route(name).ok_or(Unready::NoRoute)?;
+                if let Some(down) = route.down() {
+                    return Err(down);
+                }
+            }
         }
+        route::reserve(self.customer_routes(order))
     }
 
-    pub(super) fn plan(&self, order: &Order, engine: &SipEngine) -> Result<Plan, Unplaceable> {
+    pub(super) fn turn(&self, order: &Order) -> Duration {
+        route::turn(self.customer_routes(order))
+    }
+
+    /// Those by which the customer can be called at all.
+    fn customer_routes<'a>(
+        &'a self,
+        order: &'a Order,
+    ) -> impl Iterator<Item = Option<&'a Arc<Route>>> {
+        self.customer_names(order)
+            .into_iter()
+            .filter(|name| self.customer_target(order, name).is_some())
+            .map(|name| self.customer_route(order, name))
+    }
+
+    pub(super) fn plan(
+        &self,
+        order: &Order,
+        places: Places,
+        engine: &SipEngine,
+    ) -> Result<Plan, Unplaceable> {
         let near = self.near(&order.near, engine).map_err(Unplaceable::Near)?;
         let near_has_route = self.named.contains_key(&near.route);
-        let (targets, permits) = self.customer(order)?;
+        let (targets, permits) = self.customer(order, places)?;
         let agent = Party {
             name: AGENT,
             targets: vec![near],
@@ -162,34 +177,26 @@ impl Ways {
         }
     }
 
-    /// A target and a permit for every route that is well and has room, in the order's order. The first
-    /// is paid for; the others stand by.
-    fn customer(&self, order: &Order) -> Result<(Vec<Target>, Vec<Permit>), Unplaceable> {
-        let mut targets = Vec::new();
-        let mut permits: Vec<Permit> = Vec::new();
-        for name in self.customer_names(order) {
-            let Some(route) = self.customer_route(order, name) else {
-                continue;
-            };
-            let Some(target) = self.customer_target(order, name) else {
-                continue;
-            };
-            let permit = if permits.is_empty() {
-                route.reserve()
-            } else {
-                route.stand_by()
-            };
-            if let Ok(permit) = permit {
-                targets.push(target);
-                permits.push(permit);
-            }
-        }
-        if targets.is_empty() {
+    /// The target that belongs to each place. The first is paid for; the others stand by.
+    fn customer(
+        &self,
+        order: &Order,
+        places: Places,
+    ) -> Result<(Vec<Target>, Vec<Permit>), Unplaceable> {
+        let placed: (Vec<Target>, Vec<Permit>) = places
+            .into_permits()
+            .into_iter()
+            .filter_map(|permit| {
+                let target = self.customer_target(order, permit.route().name())?;
+                Some((target, permit))
+            })
+            .unzip();
+        if placed.0.is_empty() {
             return Err(Unplaceable::NoRoute(
-                "no route to the customer is well and has room",
+                "there is no place on a route to the customer",
             ));
         }
-        Ok((targets, permits))
+        Ok(placed)
     }
 
     /// VoIP goes to the customer's own server unless the queue says otherwise.

@@ -5,8 +5,8 @@ use super::message::{self, Letter};
 use super::outcome::{self, Meaning};
 use super::session::{Ending, Fault, Session, Step};
 use crate::Channel;
-use crate::order::{Order, Progress, Readiness, RouteHealth};
-use crate::route::{self, Route, RouteUse};
+use crate::order::{Order, Progress, RouteHealth, Unready};
+use crate::route::{self, Places, Route, RouteUse};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use ringback_callbacks::clock::Clock;
@@ -71,6 +71,13 @@ impl SmtpChannel {
             .collect()
     }
 
+    fn routes_of<'a>(&'a self, order: &'a Order) -> impl Iterator<Item = Option<&'a Arc<Route>>> {
+        order
+            .routes
+            .iter()
+            .map(|name| self.way(name).map(|way| &way.route))
+    }
+
     /// The message. One Message-ID and one sender for the attempt, whichever relay takes it: those of
     /// the first.
     fn letter(&self, order: &Order) -> Result<Letter, &'static str> {
@@ -97,13 +104,13 @@ impl Channel for SmtpChannel {
         }
     }
 
-    fn readiness(&self, order: &Order) -> Readiness {
-        route::best(
-            order
-                .routes
-                .iter()
-                .map(|name| self.way(name).map(|way| &way.route)),
-        )
+    /// One place: the relays after it are tried only once it has failed, and need no place before that.
+    fn reserve(&self, order: &Order) -> Result<Places, Unready> {
+        route::reserve_one(self.routes_of(order))
+    }
+
+    fn turn(&self, order: &Order) -> Duration {
+        route::turn(self.routes_of(order))
     }
 
     fn prepare(&self, order: &Order) -> Value {
@@ -118,6 +125,7 @@ impl Channel for SmtpChannel {
     async fn attempt(
         &self,
         order: Order,
+        places: Places,
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Outcome {
@@ -125,15 +133,26 @@ impl Channel for SmtpChannel {
             Ok(letter) => letter,
             Err(words) => return outcome::not_sent(words),
         };
-        let mut last = outcome::not_sent("no relay is well and has room");
-        for name in &order.routes {
+        let mut last = outcome::not_sent("there is no place on a relay");
+        let mut place = places.into_permits().pop();
+        let reserved = place.as_ref().map(|place| place.route().name().to_owned());
+        let others = order
+            .routes
+            .iter()
+            .filter(|name| reserved.as_ref() != Some(*name));
+        for name in reserved.iter().chain(others) {
             let Some(way) = self.way(name) else { continue };
             if stop.is_cancelled() {
                 return outcome::stopped();
             }
-            let Ok(_place) = way.route.reserve() else {
-                continue;
+            let mut place = match place.take() {
+                Some(place) => place,
+                None => match way.route.reserve() {
+                    Ok(place) => place,
+                    Err(_) => continue,
+                },
             };
+            place.spend();
             let Meaning {
                 mut outcome,
                 route_down,

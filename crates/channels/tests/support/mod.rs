@@ -68,7 +68,9 @@ pub async fn attempt(
         }
         told
     };
-    let both = async { tokio::join!(channel.attempt(order, sender, stop), listen) };
+    // Without a place nothing may leave, which the tests see by the peers.
+    let places = channel.reserve(&order).unwrap_or_default();
+    let both = async { tokio::join!(channel.attempt(order, places, sender, stop), listen) };
     tokio::time::timeout(PATIENCE, both)
         .await
         .expect("an attempt always ends")

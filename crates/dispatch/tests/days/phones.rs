@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::ids::{AttemptId, QueueId};
 use ringback_callbacks::outcome::{CallResult, Outcome, PlatformCode, Verdict};
-use ringback_channels::{Channel, Near, Order, Progress, Readiness, Receipt, RouteHealth};
+use ringback_channels::{Channel, Near, Order, Places, Progress, Receipt, RouteHealth, Unready};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -150,11 +150,11 @@ impl Channel for Exchange {
         (response_type == ResponseType::Email) == self.by_mail
     }
 
-    fn readiness(&self, _order: &Order) -> Readiness {
+    fn reserve(&self, _order: &Order) -> Result<Places, Unready> {
         match self.town.dice.below(200) {
-            0 => Readiness::Down(self.town.dice.seconds(0, 60)),
-            1..=3 => Readiness::Wait(self.town.dice.seconds(0, 5)),
-            _ => Readiness::Ready,
+            0 => Err(Unready::Down(self.town.dice.seconds(0, 60))),
+            1..=3 => Err(Unready::Wait(self.town.dice.seconds(0, 5))),
+            _ => Ok(Places::unlimited()),
         }
     }
 
@@ -165,6 +165,7 @@ impl Channel for Exchange {
     async fn attempt(
         &self,
         order: Order,
+        _places: Places,
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
     ) -> Outcome {

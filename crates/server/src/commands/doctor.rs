@@ -57,7 +57,10 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
                 .map_or("defaults and environment".to_owned(), |file| {
                     file.display().to_string()
                 });
-            findings.push(good("configuration", from));
+            findings.push(match config.server.keeps_in_vain() {
+                Some(complaint) => fault("configuration", complaint.to_owned()),
+                None => good("configuration", from),
+            });
             examine_store(&config, &mut findings).await;
             findings.push(time_zones());
             findings.push(numbers());

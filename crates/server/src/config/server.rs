@@ -2,9 +2,11 @@
 
 use ringback_callbacks::ids::TenantId;
 use ringback_scheduling::Span;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,11 @@ pub struct Server {
     /// several hosts: `postgres://…@host:port,host:port/database?target_session_attrs=read-write`). Without it:
     /// SQLite in `ringback.db` of the data directory.
     pub database: Option<String>,
+    /// How long callbacks are kept after their end, in days (`"400d"`, at least 7 and at most 36500); without it: for
+    /// ever. A month goes whole (its callbacks, other interactions, attempts, events and bodies), when everything that
+    /// was booked in it ended that long ago; one callback that is still open keeps its month. Customers stay. Needs
+    /// PostgreSQL for now: on SQLite it is refused.
+    pub keep_ended: Option<Days>,
     /// Name of this server in claims and logs. Keep it over restarts: claims under the own name are taken
     /// up again at once, those of another name only when their lease has run out. On a shared database each node
     /// has a name of its own.
@@ -30,12 +37,43 @@ pub struct Server {
     pub shutdown_limit: Span,
 }
 
+/// A number of whole days, written like `400d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Days(u32);
+
+impl Days {
+    pub fn as_duration(self) -> Duration {
+        Duration::from_secs(u64::from(self.0) * 24 * 3600)
+    }
+}
+
+impl<'de> Deserialize<'de> for Days {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Days, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.strip_suffix('d')
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok())
+            .filter(|days| (7..=36_500).contains(days))
+            .map(Days)
+            .ok_or_else(|| {
+                D::Error::custom("must be a number of days, `7d` at least and `36500d` at most")
+            })
+    }
+}
+
+impl Serialize for Days {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}d", self.0))
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8070)),
             data: PathBuf::from("ringback-data"),
             database: None,
+            keep_ended: None,
             node: "main".to_owned(),
             tenant: TenantId::default(),
             shutdown_limit: Span::from_secs(60),
@@ -89,6 +127,15 @@ impl Server {
         {
             self.database = Some(format!("sqlite:{}", base.join(path).display()));
         }
+    }
+
+    /// Why the two do not go together, if they do not. Asked when it is known which database it will be: the command line
+    /// may name another one.
+    pub fn keeps_in_vain(&self) -> Option<&'static str> {
+        (self.keep_ended.is_some() && self.database_file().is_some()).then_some(
+            "`server.keep_ended` needs PostgreSQL for now (`server.database`): on SQLite ended callbacks are kept for \
+             ever; take the setting out",
+        )
     }
 
     pub fn check(&self, complain: &mut dyn FnMut(&str, String)) {

@@ -94,6 +94,8 @@ fn bad_configurations_are_told_with_line_and_key() {
         ("[server]\nshutdown_limit = \"5h\"".into(), "line 2: `server.shutdown_limit` must be at most 4h"),
         ("[server]\ndatabase = \"mysql://x\"".into(), "line 2: `server.database` must begin with `sqlite:` or `postgres://`"),
         ("[server]\ndatabase = \"sqlite::memory:\"".into(), "line 2: `server.database` must be a file"),
+        ("[server]\nkeep_ended = \"6d\"".into(), "line 2: `server.keep_ended` must be a number of days"),
+        ("[server]\nkeep_ended = \"1 year\"".into(), "line 2: `server.keep_ended` must be a number of days"),
         ("[server]\ntenant = \"A B\"".into(), "line 2: `server.tenant`"),
         ("[http]\nmax_connections = -1".into(), "line 2: `http.max_connections` must be a whole number, 0 or more"),
         ("[http]\nmax_connections = 0".into(), "line 2: `http.max_connections` must be between"),

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::outcome::{CallResult, Outcome, PlatformCode, Verdict};
 use ringback_channels::fake::Script;
-use ringback_channels::{Channel, Order, Progress, Readiness, Receipt, RouteHealth};
+use ringback_channels::route::RouteLimits;
+use ringback_channels::{Channel, Order, Places, Progress, Receipt, RouteHealth, Unready};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -193,7 +194,7 @@ async fn a_route_that_stays_full_keeps_no_agent_and_lets_the_window_end() {
     let town = Town::new(MONDAY).await;
     town.agents(1).await;
     town.calls
-        .set_readiness(Readiness::Wait(Duration::from_secs(1)));
+        .set_unready(Unready::Wait(Duration::from_secs(1)));
     let id = town
         .book(json!({ "customer_number": ADA, "end_time": "2026-03-09T14:10:00Z" }))
         .await;
@@ -206,10 +207,66 @@ async fn a_route_that_stays_full_keeps_no_agent_and_lets_the_window_end() {
 }
 
 #[tokio::test]
+async fn a_crowd_due_at_one_moment_goes_over_a_slow_route_and_nobody_is_lost() {
+    let rules = json!({
+        "delivery": { "kind": "dn", "dn": "agents", "location": "fake", "max_concurrent": 200 },
+        "retry": {
+            "spread": 0.0,
+            "route_fault": { "after": "1s", "times": 3 }, "deferred": { "after": "1s", "times": 3 },
+        },
+    });
+    let town = Town::under(rules, MONDAY).await;
+    town.calls
+        .limit(RouteLimits::new(4.0, 100).expect("sensible limits"));
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        let id = town
+            .book(json!({
+                "customer_number": format!("+1212555{:04}", 2000 + number), "start_time": "2026-03-09T14:05:00Z",
+            }))
+            .await;
+        ids.push(id);
+    }
+    town.pass(303).await;
+    let mut held = 0;
+    for id in &ids {
+        held += usize::from(town.callback(id).await["held"]["guard"] == "route");
+    }
+    assert!(held > 0, "whoever found no room is held, and says why");
+    town.pass(60).await;
+    // What is recorded is what rang: nobody's tries were used up by a full route.
+    let placed = town.calls.placed();
+    assert_eq!(placed.len(), ids.len());
+    for id in &ids {
+        let callback = town.callback(id).await;
+        assert_eq!(
+            (&callback["state"], &callback["attempts"]),
+            (&json!("done"), &json!(1)),
+            "{callback}"
+        );
+        let attempts = town.get(&format!("/v1/callbacks/{id}/attempts")).await;
+        assert_eq!(
+            attempts["items"].as_array().map(Vec::len),
+            Some(1),
+            "{attempts}"
+        );
+    }
+    // A second's worth may go after a rest, and then one at a time;
+    for first in &placed {
+        let within = placed
+            .iter()
+            .filter(|one| one.at >= first.at && one.at.duration_since(first.at).as_millis() < 1000)
+            .count();
+        assert!(within <= 8, "{within} within a second");
+    }
+    town.end().await;
+}
+
+#[tokio::test]
 async fn a_route_that_is_down_for_no_time_at_all_is_not_asked_in_a_circle() {
     let town = Town::new(MONDAY).await;
     town.agents(1).await;
-    town.calls.set_readiness(Readiness::Down(Duration::ZERO));
+    town.calls.set_unready(Unready::Down(Duration::ZERO));
     let id = call(&town).await;
     town.pass(60).await;
     let kinds = town.event_kinds(&id).await;
@@ -265,8 +322,8 @@ impl Channel for Broken {
         response_type == ResponseType::Voice
     }
 
-    fn readiness(&self, _order: &Order) -> Readiness {
-        Readiness::Ready
+    fn reserve(&self, _order: &Order) -> Result<Places, Unready> {
+        Ok(Places::unlimited())
     }
 
     fn prepare(&self, order: &Order) -> Value {
@@ -276,6 +333,7 @@ impl Channel for Broken {
     async fn attempt(
         &self,
         order: Order,
+        _places: Places,
         progress: mpsc::Sender<Progress>,
         _stop: CancellationToken,
     ) -> Outcome {

@@ -43,14 +43,6 @@ impl Stored {
             attempts,
         }
     }
-
-    pub fn not_ended(&self) -> Vec<&Value> {
-        let open = self
-            .callbacks
-            .values()
-            .filter(|callback| callback["status"] != 3);
-        open.collect()
-    }
 }
 
 /// Every booking that was answered 201 is there, once; what got no answer is there once or not at all.

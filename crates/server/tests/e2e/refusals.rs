@@ -109,8 +109,9 @@ fn the_role_may_not_create() {
 #[test]
 fn the_database_takes_no_writes() {
     let database = database();
+    // Asked from outside: a session in it would not be allowed to change it back.
     let read_only = |on: &str| {
-        database.sql(&format!(
+        postgres::shared(Ground::DURABLE).sql(&format!(
             "ALTER DATABASE {} SET default_transaction_read_only = {on}",
             database.name
         ))

@@ -8,15 +8,27 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 /// After a failed connect nobody is kept waiting for another try before this has passed.
 const REST: Duration = Duration::from_millis(300);
 
-/// How many of a kind have a connection.
-pub(super) type Connected = Arc<AtomicUsize>;
+/// What the threads of a kind know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Fellows {
+    /// How many have a connection.
+    connected: AtomicUsize,
+    closing: AtomicBool,
+}
+
+impl Fellows {
+    /// Nobody waits for a connection any more.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+}
 
 pub(super) struct Lane {
     pub runtime: Rc<Runtime>,
@@ -71,18 +83,19 @@ impl Lane {
 
     /// A thread whose connection cannot be had leaves the work to those that have one. If nobody has, it takes the work
     /// all the same, so that callers are told.
-    pub fn stand_back(&mut self, connected: &Connected) {
+    pub fn stand_back(&mut self, fellows: &Fellows) {
         loop {
             let ready = self.ready().is_ok();
             if ready != self.counted {
                 self.counted = ready;
                 if ready {
-                    connected.fetch_add(1, Ordering::Relaxed);
+                    fellows.connected.fetch_add(1, Ordering::Relaxed);
                 } else {
-                    connected.fetch_sub(1, Ordering::Relaxed);
+                    fellows.connected.fetch_sub(1, Ordering::Relaxed);
                 }
             }
-            if ready || connected.load(Ordering::Relaxed) == 0 {
+            let alone = fellows.connected.load(Ordering::Relaxed) == 0;
+            if ready || alone || fellows.closing.load(Ordering::Relaxed) {
                 return;
             }
             std::thread::sleep(REST);

@@ -20,6 +20,11 @@ pub(super) fn seats(tenant: &TenantId, queue: &QueueId) -> i64 {
     number(&["seats", tenant.as_str(), queue.as_str()])
 }
 
+/// Who may use how much of the routes.
+pub(super) fn routes() -> i64 {
+    number(&["routes"])
+}
+
 /// A key of an application, by its hash.
 pub(super) fn key(hash: &[u8; 32]) -> i64 {
     number(&["key", &hex::encode(hash)])
@@ -33,6 +38,11 @@ pub(super) fn node(name: &str) -> i64 {
 /// Bringing the schema up to date.
 pub(super) fn migrations() -> i64 {
     number(&["migrations"])
+}
+
+/// Making a month's divisions.
+pub(super) fn months() -> i64 {
+    number(&["months"])
 }
 
 fn number(parts: &[&str]) -> i64 {

@@ -8,10 +8,16 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
 /// Released migrations are never edited: their checksums are kept in the database.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_callbacks",
-    include_str!("../../migrations/postgres/0001_callbacks.sql"),
-)];
+const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "0001_callbacks",
+        include_str!("../../migrations/postgres/0001_callbacks.sql"),
+    ),
+    (
+        "0002_route_parts",
+        include_str!("../../migrations/postgres/0002_route_parts.sql"),
+    ),
+];
 
 /// Many nodes may start at once: one brings the schema up to date and the others wait for it, and find it done.
 pub(super) async fn migrate(client: &Client, now: Timestamp) -> Result<()> {

@@ -13,7 +13,7 @@ pub(super) const AHEAD: i64 = 3;
 
 /// A month's partition: its suffix, the first id in it and the first behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Month {
+pub(crate) struct Month {
     pub suffix: String,
     pub from: Uuid,
     pub to: Uuid,
@@ -25,6 +25,36 @@ pub(super) fn ahead(now: Timestamp) -> Vec<Month> {
     (0..AHEAD)
         .filter_map(|number| month(first, number))
         .collect()
+}
+
+/// Ids that are taken for having been made at a time: those of version 7 in the years of telephones like ours. Others
+/// were made up, and fall into no month.
+pub(crate) fn range() -> (Uuid, Uuid) {
+    let first = first_id(Date::constant(2020, 1, 1)).unwrap_or(Uuid::nil());
+    let before = first_id(Date::constant(2100, 1, 1)).unwrap_or(Uuid::max());
+    (first, before)
+}
+
+/// The month in which an id was made.
+pub(crate) fn holding(id: Uuid) -> Option<Month> {
+    let at = i64::try_from(id.as_u128() >> 80).ok()?;
+    let at = Timestamp::from_millisecond(at).ok()?;
+    month(at.to_zoned(TimeZone::UTC).date().first_of_month(), 0)
+}
+
+/// The month of a partition's suffix.
+pub(super) fn named(suffix: &str) -> Option<Month> {
+    let (year, number) = suffix.split_once('_')?;
+    month(
+        Date::new(year.parse().ok()?, number.parse().ok()?, 1).ok()?,
+        0,
+    )
+}
+
+/// The smallest id that can have been made at a moment.
+pub(super) fn first_id_at(at: Timestamp) -> Uuid {
+    let ms = u128::try_from(at.as_millisecond()).unwrap_or(0);
+    Uuid::from_u128(ms << 80)
 }
 
 fn month(first: Date, number: i64) -> Option<Month> {
@@ -39,13 +69,7 @@ fn month(first: Date, number: i64) -> Option<Month> {
 
 /// The smallest id of version 7 that was made at midnight (UTC) of a day.
 fn first_id(date: Date) -> Option<Uuid> {
-    let at = date
-        .to_zoned(TimeZone::UTC)
-        .ok()?
-        .timestamp()
-        .as_millisecond();
-    let ms = u128::try_from(at).ok()?;
-    Some(Uuid::from_u128(ms << 80))
+    Some(first_id_at(date.to_zoned(TimeZone::UTC).ok()?.timestamp()))
 }
 
 /// Statements that make a month's partitions where they are missing.
@@ -82,6 +106,9 @@ mod tests {
         assert_eq!(names, ["2026_11", "2026_12", "2027_01"]);
         assert_eq!(months[0].to, months[1].from);
         assert_eq!(months[1].to, months[2].from);
+        assert_eq!(named("2026_12").as_ref(), Some(&months[1]));
+        assert_eq!(holding(months[1].from).as_ref(), Some(&months[1]));
+        assert_eq!(named("rest"), None);
     }
 
     #[test]

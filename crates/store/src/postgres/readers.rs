@@ -1,6 +1,6 @@
 //! A few threads that answer reads. A read that would wait too long in line is told to come back.
 
-use super::lane::{Connected, Lane};
+use super::lane::{Fellows, Lane};
 use super::tables::PgTables;
 use super::target::Target;
 use crate::tables::Tables;
@@ -18,6 +18,7 @@ type Read = Box<dyn FnOnce(Result<&dyn Tables>) + Send>;
 #[derive(Clone)]
 pub(super) struct Readers {
     reads: mpsc::Sender<Read>,
+    fellows: Arc<Fellows>,
 }
 
 impl Readers {
@@ -28,18 +29,23 @@ impl Readers {
     ) -> std::io::Result<(Readers, Vec<std::thread::JoinHandle<()>>)> {
         let (reads, inbox) = mpsc::channel::<Read>(WAITING);
         let inbox = Arc::new(Mutex::new(inbox));
-        let connected = Connected::default();
+        let fellows = Arc::<Fellows>::default();
         let mut threads = Vec::new();
         for number in 0..lanes.max(1) {
             let (inbox, target) = (Arc::clone(&inbox), Arc::clone(target));
-            let connected = Arc::clone(&connected);
+            let own = Arc::clone(&fellows);
             let thread = std::thread::Builder::new().name(format!("store-reader-{number}"));
             threads.push(thread.spawn(move || match Lane::new(target) {
-                Ok(lane) => run(lane, &inbox, &connected, offset),
+                Ok(lane) => run(lane, &inbox, &own, offset),
                 Err(error) => tracing::error!(error = %error, "a reader cannot be started"),
             })?);
         }
-        Ok((Readers { reads }, threads))
+        Ok((Readers { reads, fellows }, threads))
+    }
+
+    /// The threads end when the last door is gone and the line is empty.
+    pub fn close(&self) {
+        self.fellows.close();
     }
 
     pub async fn read<T, F>(&self, work: F) -> Result<T>
@@ -60,9 +66,9 @@ impl Readers {
     }
 }
 
-fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, connected: &Connected, offset: i64) {
+fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, fellows: &Fellows, offset: i64) {
     loop {
-        lane.stand_back(connected);
+        lane.stand_back(fellows);
         let next = lane
             .runtime
             .block_on(async { inbox.lock().await.recv().await });
@@ -79,11 +85,13 @@ fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, connected: &Connecte
                 if panicked {
                     tracing::error!("a read panicked");
                 }
-                tables
-                    .fault
-                    .borrow()
-                    .as_ref()
-                    .is_some_and(super::faults::Fault::ends_the_session)
+                // Whatever it had open on the connection goes with it.
+                panicked
+                    || tables
+                        .fault
+                        .borrow()
+                        .as_ref()
+                        .is_some_and(super::faults::Fault::ends_the_session)
             }
             (Err(fault), _) => {
                 read(Err(fault.error()));

@@ -6,7 +6,7 @@
 use super::faults::Fault;
 use super::target::Target;
 use futures::future::join_all;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
@@ -18,6 +18,12 @@ use uuid::Uuid;
 
 /// An answer that takes longer than this will not come: the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// A walk through everything may take its time.
+const LONG: Duration = Duration::from_secs(12 * 3600);
+/// What a walk through everything is better served with than short questions are.
+const STILL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+     SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
+     SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on";
 
 /// A value for a statement, which knows the type it has there.
 pub(super) trait Value: Sync {
@@ -77,6 +83,7 @@ pub(super) struct Session {
     statements: RefCell<HashMap<String, Statement>>,
     /// Behind a pooler that lends a connection for one transaction only, nothing prepared lasts.
     prepares: bool,
+    patience: Cell<Duration>,
 }
 
 impl Session {
@@ -96,6 +103,7 @@ impl Session {
             client,
             statements: RefCell::default(),
             prepares: target.prepares(),
+            patience: Cell::new(PATIENCE),
         })
     }
 
@@ -110,6 +118,21 @@ impl Session {
 
     pub fn plain(&self, sql: &str) -> Result<(), Fault> {
         self.patiently(self.client.batch_execute(sql))
+    }
+
+    /// Everything is read as it stands now, until `go_on`.
+    pub fn hold_still(&self) -> Result<(), Fault> {
+        self.plain(STILL)?;
+        // What was prepared for short questions is planned anew.
+        self.statements.borrow_mut().clear();
+        self.patience.set(LONG);
+        Ok(())
+    }
+
+    pub fn go_on(&self) -> Result<(), Fault> {
+        self.patience.set(PATIENCE);
+        self.statements.borrow_mut().clear();
+        self.plain("ROLLBACK")
     }
 
     /// Sends several statements at once and waits for all answers: one journey. The first fault is the one told;
@@ -177,7 +200,7 @@ impl Session {
         future: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Fault> {
         self.runtime.block_on(async {
-            match tokio::time::timeout(PATIENCE, future).await {
+            match tokio::time::timeout(self.patience.get(), future).await {
                 Ok(answer) => answer.map_err(Fault::from),
                 Err(_) => Err(Fault::Lost("the database does not answer".to_owned())),
             }

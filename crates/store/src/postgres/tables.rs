@@ -13,8 +13,8 @@ use crate::tables::{
     SlotCount, Strays, Tables, Upload,
 };
 use crate::{
-    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, StateCount,
-    StoreError,
+    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, ShareOrder,
+    StateCount, StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -42,8 +42,11 @@ mod customers;
 mod line;
 mod lists;
 mod queues;
+mod shares;
 mod slots;
 mod upkeep;
+
+pub(super) use lists::event_of;
 
 pub(super) struct PgTables<'s> {
     session: &'s Session,
@@ -611,6 +614,10 @@ impl Tables for PgTables<'_> {
         self.end_of_events()
     }
 
+    fn share_routes(&self, order: &ShareOrder) -> Result<Option<Vec<u32>>> {
+        self.share(order).map(Some)
+    }
+
     fn prune_expired(&self, now: Timestamp, limit: usize) -> Result<u64> {
         self.drop_expired(now, limit)
     }
@@ -647,6 +654,14 @@ impl Tables for PgTables<'_> {
         let rows = self.ask("SELECT coalesce(max(version), 0)::int FROM migrations", &[])?;
         let version: i32 = rows.first().map_or(Ok(0), |row| load::get(row, 0))?;
         Ok(u32::try_from(version).unwrap_or(0))
+    }
+
+    fn hold_still(&self) -> Result<()> {
+        self.session.hold_still().map_err(|fault| self.noted(fault))
+    }
+
+    fn go_on(&self) -> Result<()> {
+        self.session.go_on().map_err(|fault| self.noted(fault))
     }
 
     fn integrity(&self) -> Result<Vec<String>> {

@@ -1,11 +1,12 @@
 //! Jobs that write: what has gathered is one transaction, and each job is answered after its commit.
 //!
-//! A few threads take from one line of jobs, so that one group is worked on while another waits for the disk. When a
+//! A few threads take from one line of jobs, so that one group is worked on while another waits for the disk; one more
+//! has a line for what must not wait behind them. When a
 //! group is lost to another writer, its jobs are run again one by one, each in a transaction of its own: each is
 //! answered for itself, and fails alone.
 
 use super::faults::Fault;
-use super::lane::{Connected, Lane};
+use super::lane::{Fellows, Lane};
 use super::tables::PgTables;
 use super::target::Target;
 use crate::tables::{Kind, Needs, Tables};
@@ -25,6 +26,8 @@ pub(super) type Tell = Arc<dyn Fn(Vec<Signal>) + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
+    urgent: mpsc::Sender<Box<dyn Job>>,
+    fellows: Arc<Fellows>,
 }
 
 pub(super) struct WriterParts {
@@ -94,16 +97,19 @@ impl Writer {
         parts: &WriterParts,
     ) -> std::io::Result<(Writer, Vec<std::thread::JoinHandle<()>>)> {
         let (jobs, inbox) = mpsc::channel(parts.queue.max(1));
+        let (urgent, first_inbox) = mpsc::channel(parts.queue.max(1));
         let inbox = Arc::new(Mutex::new(inbox));
-        let connected = Connected::default();
+        let fellows = Arc::<Fellows>::default();
         let mut threads = Vec::new();
-        for number in 0..parts.lanes.max(1) {
+        let lines = std::iter::once(Arc::new(Mutex::new(first_inbox)))
+            .chain(std::iter::repeat_n(inbox, parts.lanes.max(1)));
+        for (number, inbox) in lines.enumerate() {
             let desk = Desk {
-                inbox: Arc::clone(&inbox),
+                inbox,
                 group: parts.group.max(1),
                 offset: parts.offset,
                 tell: Arc::clone(&parts.tell),
-                connected: Arc::clone(&connected),
+                fellows: Arc::clone(&fellows),
                 next: None,
             };
             let target = Arc::clone(&parts.target);
@@ -113,7 +119,17 @@ impl Writer {
                 Err(error) => tracing::error!(error = %error, "a writer cannot be started"),
             })?);
         }
-        Ok((Writer { jobs }, threads))
+        let writer = Writer {
+            jobs,
+            urgent,
+            fellows,
+        };
+        Ok((writer, threads))
+    }
+
+    /// The threads end when the last door is gone and the line is empty.
+    pub fn close(&self) {
+        self.fellows.close();
     }
 
     /// Runs a job and answers after the commit that holds it.
@@ -123,13 +139,17 @@ impl Writer {
         F: FnMut(&mut Write<'_>) -> Result<T> + Send + 'static,
     {
         let (sender, answer) = oneshot::channel();
+        let line = match &kind {
+            Kind::Urgent(_) => &self.urgent,
+            Kind::Batched(_) | Kind::Alone => &self.jobs,
+        };
         let job = Box::new(Task {
             kind,
             work,
             result: None,
             sender,
         });
-        self.jobs.try_send(job).map_err(|error| match error {
+        line.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Closed(_) => StoreError::Closed,
         })?;
@@ -143,7 +163,7 @@ struct Desk {
     group: usize,
     offset: i64,
     tell: Tell,
-    connected: Connected,
+    fellows: Arc<Fellows>,
     /// Taken from the line already.
     next: Option<Box<dyn Job>>,
 }
@@ -152,7 +172,7 @@ impl Desk {
     /// Ends when the last door to the line is closed and the line is empty.
     fn run(mut self, mut lane: Lane) {
         loop {
-            lane.stand_back(&self.connected);
+            lane.stand_back(&self.fellows);
             let Some(jobs) = self.gather(&lane) else {
                 return;
             };
@@ -273,7 +293,7 @@ fn run(tables: &PgTables<'_>, jobs: &mut [Box<dyn Job>]) -> Result<Done> {
     let needs: Vec<&Needs> = jobs
         .iter()
         .filter_map(|job| match job.kind() {
-            Kind::Batched(needs) => Some(needs),
+            Kind::Batched(needs) | Kind::Urgent(needs) => Some(needs),
             Kind::Alone => None,
         })
         .collect();

@@ -143,7 +143,7 @@ fn keep_private(file: &Path) -> Result<()> {
     }
 }
 
-fn open_reader(path: &str) -> Result<Connection> {
+pub(super) fn open_reader(path: &str) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     keep_statements(&conn)?;

@@ -9,7 +9,18 @@ use ringback_callbacks::ids::{InteractionId, TenantId};
 /// Faults told at most: past this the database is to be restored, not read about.
 const FAULTS: usize = 200;
 
+/// Others may be at work meanwhile: everything is looked at as it stood at one moment.
 pub(crate) fn examine(tables: &dyn Tables) -> Result<Examination> {
+    tables.hold_still()?;
+    let found = look(tables);
+    // The first error says what is wrong; that the rest was not closed properly either adds nothing.
+    let ended = tables.go_on();
+    let found = found?;
+    ended?;
+    Ok(found)
+}
+
+fn look(tables: &dyn Tables) -> Result<Examination> {
     let mut found = Examination {
         backend: tables.backend().to_owned(),
         schema_version: tables.schema_version()?,

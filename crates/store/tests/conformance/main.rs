@@ -14,6 +14,7 @@ mod path;
 mod random;
 mod reading;
 mod roster;
+mod shares;
 mod slots;
 mod town;
 
@@ -160,6 +161,11 @@ conformance! {
         the_customers_own_clock,
         a_queue_without_slots,
         many_at_once_never_more_than_there_is,
+    }
+    shares {
+        parts_of_a_route_never_exceed_it,
+        a_node_that_says_nothing_loses_its_part,
+        many_at_once_never_more_than_the_limit,
     }
     operations {
         signals_come_after_the_commit,

@@ -1,71 +1,49 @@
-//! How many bookings a second are answered 201, that is: are on the disk.
+//! Bookings over HTTP: each answered 201 after its commit, each with an idempotency key, each taking a place in a slot.
 
-use super::figures::Rate;
-use super::ground::{Ground, Setback, number};
-use jiff::{SignedDuration, Timestamp};
+use super::setback::Setback;
+use super::wire::{Load, Maker, Met, Until, drive, request};
+use jiff::Timestamp;
+use rand::random;
+use serde_json::Value;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-/// Books with so many clients at a time, each waiting for its answer before it books again.
-pub async fn rate(ground: &Ground, clients: usize, seconds: u64) -> Result<Rate, Setback> {
-    // Connections are opened and code is warm before anything counts.
-    book_until(ground, clients, Limit::Count(clients as u32 * 4)).await?;
-    let began = Instant::now();
-    let latencies = book_until(
-        ground,
-        clients,
-        Limit::Time(began + Duration::from_secs(seconds)),
-    )
-    .await?;
-    Ok(Rate::new(clients, began.elapsed(), latencies))
+/// Bookings made by `make`, each with a key that was never used before. The requests of one maker go on where they
+/// stopped when they are used for another round.
+fn requests(make: impl Fn(u64) -> (String, Value) + Send + Sync + 'static) -> Maker {
+    let (run, next) = (random::<u64>(), AtomicU64::new(0));
+    Arc::new(move |_| {
+        let nth = next.fetch_add(1, Ordering::Relaxed);
+        let key = format!("Idempotency-Key: {run:x}-{nth}\r\n");
+        request("POST", "/v1/callbacks", &key, &make(nth).1.to_string())
+    })
 }
 
-/// So many callbacks that wait for tomorrow.
-pub async fn fill(ground: &Ground, count: u32) -> Result<(), Setback> {
-    book_until(ground, 32, Limit::Count(count)).await.map(drop)
+/// Spread over queues, slots and customers.
+pub fn spread_out(first: Timestamp) -> Maker {
+    // Somewhere else each time, so that a database that grows does not meet the same customers again and again.
+    let somewhere = u64::from(random::<u32>());
+    requests(move |nth| super::town::spread_out(first, somewhere + nth))
 }
 
-#[derive(Clone, Copy)]
-enum Limit {
-    Count(u32),
-    Time(Instant),
+pub fn hot(first: Timestamp) -> Maker {
+    requests(move |nth| super::town::hot(first, nth))
 }
 
-async fn book_until(
-    ground: &Ground,
-    clients: usize,
-    limit: Limit,
-) -> Result<Vec<Duration>, Setback> {
-    let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
-    let next = Arc::new(AtomicU32::new(rand::random::<u32>() % 500_000));
-    let first = next.load(Ordering::Relaxed);
-    let mut booking = JoinSet::new();
-    for _ in 0..clients {
-        let (client, next) = (ground.client(), next.clone());
-        booking.spawn(async move {
-            let mut latencies = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let done = match limit {
-                    Limit::Count(count) => index - first >= count,
-                    Limit::Time(until) => Instant::now() >= until,
-                };
-                if done {
-                    return Ok(latencies);
-                }
-                let began = Instant::now();
-                client.book(&number(index), tomorrow).await?;
-                latencies.push(began.elapsed());
-            }
-        });
-    }
-    let mut all = Vec::new();
-    while let Some(ended) = booking.join_next().await {
-        let latencies: Result<Vec<Duration>, Setback> =
-            ended.map_err(|error| Setback(format!("a client broke: {error}")))?;
-        all.extend(latencies?);
-    }
-    Ok(all)
+pub async fn rate(
+    address: SocketAddr,
+    connections: usize,
+    time: Duration,
+    maker: Maker,
+) -> Result<Met, Setback> {
+    let load = Load {
+        address,
+        connections,
+        until: Until::Time(time),
+        expected: 201,
+        maker,
+    };
+    drive(load).await
 }

@@ -37,10 +37,6 @@ impl Installation {
         self
     }
 
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }

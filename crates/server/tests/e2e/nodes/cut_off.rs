@@ -12,7 +12,8 @@ use std::time::Duration;
 async fn a_node_cut_off_from_the_database_refuses_or_keeps_and_comes_back() {
     let mut rig = Rig::of_two().await;
     let intake = rig.intake();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rig.busy(0).await;
     let host = rig.hosts[0].clone();
     host.cut_off(&rig.network.address(), rig.database.port);
     let cut = Timestamp::now();

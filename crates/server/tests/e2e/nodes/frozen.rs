@@ -1,7 +1,7 @@
 //! A node stands still for longer than its lease, and goes on as if nothing had been. What it held has changed hands.
 
 use super::killed::tell_verdicts;
-use super::rig::{LEASE, Rig};
+use super::rig::{LEASE, RESCUED_BY, Rig};
 use crate::books::Stored;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use std::time::Duration;
 async fn what_a_frozen_node_says_too_late_changes_nothing() {
     let mut rig = Rig::of_two().await;
     let intake = rig.intake();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rig.busy(0).await;
     rig.nodes[0].process().signal("STOP");
     let frozen = Timestamp::now();
     let orphans = rig.customers().tally().open_by(&rig.hosts[0]);
@@ -23,6 +24,7 @@ async fn what_a_frozen_node_says_too_late_changes_nothing() {
         "{} calls were up at the frozen node; all rescued after {rescued:#} (lease {LEASE:?})",
         orphans.len()
     );
+    assert!(rescued <= RESCUED_BY, "rescued only after {rescued:#}");
     let before = Stored::read(&rig.nodes[1].client).await;
     rig.nodes[0].process().signal("CONT");
     let diary = intake.finish().await;

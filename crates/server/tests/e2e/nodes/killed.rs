@@ -1,6 +1,6 @@
 //! One of two nodes is killed in mid-call; the other takes over what it carried.
 
-use super::rig::{LEASE, Rig};
+use super::rig::{LEASE, RESCUED_BY, Rig};
 use crate::books::Stored;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -10,7 +10,8 @@ use std::time::Duration;
 async fn the_other_rescues_what_a_killed_node_carried() {
     let mut rig = Rig::of_two().await;
     let intake = rig.intake();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rig.busy(0).await;
     rig.nodes[0].kill();
     let killed = Timestamp::now();
     let orphans = rig.customers().tally().open_by(&rig.hosts[0]);
@@ -25,6 +26,7 @@ async fn the_other_rescues_what_a_killed_node_carried() {
         "{} calls were up at the killed node; all rescued {rescued:#} after the kill (lease {LEASE:?})",
         orphans.len()
     );
+    assert!(rescued <= RESCUED_BY, "rescued only after {rescued:#}");
     let diary = intake.finish().await;
     assert!(
         diary.accepted.len() > accepted,
@@ -32,6 +34,18 @@ async fn the_other_rescues_what_a_killed_node_carried() {
     );
     let stored = rig.settle(&diary, 1).await;
     tell_verdicts(&stored);
+    // Not only the customers' calls: whatever the killed node had begun.
+    for (_, attempt) in stored.attempts.values() {
+        let ended: Timestamp = attempt["ended_at"]
+            .as_str()
+            .and_then(|at| at.parse().ok())
+            .expect("it has ended");
+        let lost = attempt["verdict"] == "unknown";
+        assert!(
+            !lost || ended.duration_since(killed) <= RESCUED_BY,
+            "rescued too late: {attempt:#}"
+        );
+    }
     rig.nodes[1].assert_healthy();
     // It comes back, finds nothing of its own, and rings nobody.
     let rung = rig.customers().tally().rings();

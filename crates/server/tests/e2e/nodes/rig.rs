@@ -15,6 +15,9 @@ use tempfile::TempDir;
 
 /// How long a claim holds in these tests: the shortest that may be configured.
 pub const LEASE: Duration = Duration::from_secs(5);
+/// What a node carried when it died is another's affair by then: a requirement, and so the one time that is asserted.
+/// Measured by what the nodes write, not by when the test looks.
+pub const RESCUED_BY: SignedDuration = SignedDuration::from_secs(LEASE.as_secs() as i64 + 5);
 /// Until everything that was booked has come to its end, on a machine with other things to do.
 const LIMIT: Duration = Duration::from_secs(120);
 pub const ROLE: &str = "ringback";
@@ -180,6 +183,15 @@ impl Rig {
         );
     }
 
+    /// Waits until several calls are up at a node, so that something is at stake.
+    pub async fn busy(&self, index: usize) {
+        eventually("several calls at one node", LIMIT, || async {
+            let open = self.customers().tally().open_by(&self.hosts[index]).len();
+            if open >= 4 { Ok(()) } else { Err(open) }
+        })
+        .await;
+    }
+
     /// Waits until attempts that were up at a node which has gone are over by the books, and says how long after
     /// `since` the last of them was.
     pub async fn rescue(
@@ -217,8 +229,8 @@ impl Rig {
     }
 }
 
-/// A queue for many short calls by the trunk of that name, where what failed is tried again at once: a fault of
-/// a node or of a full trunk is not to end a callback.
+/// A queue for many short calls by the trunk of that name, where what failed is tried again soon: a fault of a node is
+/// not to end a callback. A full trunk uses up no try.
 pub fn crowded_queue(trunk: &str, more: Value) -> Value {
     let again = |times: u32| json!({"after": "1s", "times": times});
     let mut rules = json!({
@@ -226,8 +238,9 @@ pub fn crowded_queue(trunk: &str, more: Value) -> Value {
         "max_talk": "10s",
         "notice": "0s",
         "retry": {
-            "busy": again(3), "no_answer": again(3), "deferred": again(90), "route_fault": again(90),
-            "unknown": again(5), "spread": 0.0
+            "busy": again(3), "no_answer": again(3), "deferred": again(3), "route_fault": again(3),
+            // Longer than a silent peer is asked: nothing is rung anew before that.
+            "unknown": {"after": "40s", "times": 5}, "spread": 0.0
         },
     });
     for (key, value) in more.as_object().expect("rules are objects") {

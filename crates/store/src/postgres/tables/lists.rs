@@ -259,7 +259,7 @@ impl PgTables<'_> {
     }
 }
 
-pub(super) fn event_of(row: &Row) -> Result<Event> {
+pub(in crate::postgres) fn event_of(row: &Row) -> Result<Event> {
     let personal: Option<&str> = named(row, "personal")?;
     Ok(Event {
         seq: named(row, "seq")?,

@@ -162,6 +162,8 @@ impl PgTables<'_> {
                 let salt = named(row, "salt")?;
                 visit(event_of(row).map(|event| Link { event, salt }))?;
             }
+            // What the visitor read on the walk is not kept: a whole database does not fit.
+            self.forget();
             if int(rows.len() as u64) < STRIDE {
                 return Ok(());
             }
@@ -204,7 +206,6 @@ impl PgTables<'_> {
                     place,
                 })?;
             }
-            // What was read on the walk is not kept: a whole database does not fit.
             self.forget();
             if int(rows.len() as u64) < STRIDE {
                 return Ok(());

@@ -1,0 +1,28 @@
+//! What is PostgreSQL's own: the shape of the schema, the order of events, two nodes on one database, many that start
+//! at once, and months that come and go.
+
+#[path = "../conformance/town.rs"]
+#[allow(dead_code)]
+mod town;
+
+mod catalog;
+mod months;
+mod nodes;
+mod order;
+mod schema;
+
+use ringback_sim::postgres::{Database, Ground as Soil, shared};
+use town::{Ground, Town};
+
+/// An empty database.
+pub fn nothing() -> Database {
+    shared(Soil::QUICK).database()
+}
+
+/// The database under a town.
+pub fn database(town: &Town) -> &Database {
+    match &town.ground {
+        Ground::Database(database) => database,
+        Ground::Memory | Ground::Folder(_) | Ground::Elsewhere => panic!("a town on PostgreSQL"),
+    }
+}

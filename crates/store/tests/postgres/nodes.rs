@@ -1,0 +1,299 @@
+//! Two nodes on one database: what one of them has taken, the other has not.
+
+use crate::town::*;
+use ringback_callbacks::ids::{AttemptId, InteractionId};
+use ringback_callbacks::lifecycle::{Command, Refusal};
+use ringback_callbacks::state::Canceller;
+use ringback_store::{
+    AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Result, Store, StoreError,
+};
+use serde_json::json;
+use std::sync::Arc;
+
+/// The same town, as another node sees it.
+async fn beside(town: &Town) -> Town {
+    let mut other = Town::open(town.url.clone(), Ground::Elsewhere).await;
+    other.chance = Dice::new(23);
+    other
+}
+
+/// Hands orders in at both nodes in turn, all at once.
+async fn at_once(nodes: [&Town; 2], orders: Vec<AcceptOrder>) -> Vec<Result<Acceptance>> {
+    let waiting: Vec<_> = orders
+        .into_iter()
+        .enumerate()
+        .map(|(index, order)| {
+            let store: Arc<dyn Store> = Arc::clone(&nodes[index % 2].store);
+            tokio::spawn(async move { store.accept(order).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for one in waiting {
+        answers.push(one.await.unwrap());
+    }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_number_has_one_open_callback() {
+    let one = postgres().await;
+    one.queue("billing", rules(json!({ "duplicates": "merge" })))
+        .await;
+    let two = beside(&one).await;
+    let mut orders = Vec::new();
+    for n in 0..64 {
+        let request = with(voice(1), json!({ "udata": { format!("k{n}"): n } }));
+        orders.push(one.order("billing", request, monday()).await);
+    }
+    let (mut new, mut merged) = (0, 0);
+    let mut ids = std::collections::BTreeSet::new();
+    for answer in at_once([&one, &two], orders).await {
+        match answer.unwrap() {
+            Acceptance::New(callback, _) => {
+                new += 1;
+                ids.insert(callback.interaction.id);
+            }
+            Acceptance::Merged(callback, _) => {
+                merged += 1;
+                ids.insert(callback.interaction.id);
+            }
+            Acceptance::Repeated(_) => panic!("no key was given"),
+        }
+    }
+    assert_eq!((new, merged, ids.len()), (1, 63, 1));
+    let open = two
+        .store
+        .open_in_queue(&tenant(), &queue_id("billing"), None, 10)
+        .await
+        .unwrap();
+    assert_eq!(open.len(), 1);
+    // Nothing that any of them told is lost.
+    assert_eq!(open[0].interaction.udata.as_ref().unwrap().len(), 64);
+    one.is_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_last_place_is_sold_once() {
+    let one = postgres().await;
+    let rules = rules(json!({ "capacity": { "per_slot": 3 }, "booking": {} }));
+    one.queue("billing", rules).await;
+    let two = beside(&one).await;
+    let wanted = json!({
+        "start_time": "2026-03-09T15:00:00.000Z", "end_time": "2026-03-09T15:15:00.000Z"
+    });
+    let mut orders = Vec::new();
+    for last in 0..40 {
+        let request = with(voice(last), wanted.clone());
+        orders.push(one.order("billing", request, monday()).await);
+    }
+    let answers = at_once([&one, &two], orders).await;
+    let sold = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(sold, 3);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Ok(_) | Err(StoreError::NoPlace { .. }))),
+        "{answers:?}"
+    );
+    one.is_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_key_has_one_callback_and_one_answer() {
+    let one = postgres().await;
+    one.queue("billing", rules(json!({}))).await;
+    let two = beside(&one).await;
+    for round in 0..8 {
+        let key = format!("key-{round}");
+        let mut orders = Vec::new();
+        for _ in 0..6 {
+            let order = one.order("billing", voice(round), monday()).await;
+            orders.push(AcceptOrder {
+                idempotent: asked(5, &key, 1),
+                ..order
+            });
+        }
+        let mut new = 0;
+        let mut told = Vec::new();
+        for answer in at_once([&one, &two], orders).await {
+            match answer.unwrap() {
+                Acceptance::New(_, answer) => {
+                    new += 1;
+                    told.push(answer.expect("an answer"));
+                }
+                Acceptance::Repeated(answer) => told.push(answer),
+                Acceptance::Merged(..) => panic!("duplicates are allowed"),
+            }
+        }
+        assert_eq!((new, told.len()), (1, 6), "{key}");
+        assert!(told.iter().all(|answer| *answer == told[0]), "{told:?}");
+    }
+    let open = one
+        .store
+        .open_in_queue(&tenant(), &queue_id("billing"), None, 100)
+        .await
+        .unwrap();
+    assert_eq!(open.len(), 8);
+    one.is_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_is_late_changes_nothing() {
+    let one = postgres().await;
+    one.staffed().await;
+    let two = beside(&one).await;
+    one.book("billing", voice(1), monday()).await;
+    let held = one.claim_one(later(1)).await;
+    let held = one.accept_offer(&held, later(2)).await;
+    // The first one sleeps for longer than its lease, and the second takes over.
+    let mut lapsed = two
+        .store
+        .take_lapsed(&node("two"), later(120), LEASE, 10)
+        .await
+        .unwrap();
+    let taken = lapsed.remove(0).callback;
+    assert!(taken.fence > held.fence);
+    let before = two.get(&held).await;
+    let story = two.story(&held).await;
+    let late = one.begin(&held, later(121)).await;
+    assert!(
+        matches!(late, Err(StoreError::Refused(Refusal::Fenced))),
+        "{late:?}"
+    );
+    let renewed = one
+        .store
+        .renew(
+            &node("one"),
+            later(500),
+            vec![ringback_store::HeldClaim {
+                tenant: tenant(),
+                callback: held.interaction.id,
+                fence: held.fence,
+            }],
+        )
+        .await
+        .unwrap();
+    assert_eq!(renewed.len(), 1, "it is told that it is not held any more");
+    assert_eq!(two.get(&held).await, before);
+    assert_eq!(two.story(&held).await, story);
+    let id = held.interaction.id;
+    assert!(two.store.attempts(&tenant(), id).await.unwrap().is_empty());
+    one.is_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_number_is_rung_by_one_node() {
+    let one = postgres().await;
+    one.queue("pbx", dn_rules(100)).await;
+    let two = beside(&one).await;
+    for round in 0..10 {
+        let now = later(u64::from(round) * 100);
+        let request = voice(round);
+        one.book("pbx", request.clone(), now).await;
+        one.book("pbx", request, now).await;
+        // Each holds one of them, before anybody rings.
+        let mut held = Vec::new();
+        for (node, name) in [(&one, "one"), (&two, "two")] {
+            let order = ClaimOrder {
+                limit: 1,
+                ..claim_order(name, later(u64::from(round) * 100 + 1))
+            };
+            held.extend(node.store.claim_due(order).await.unwrap().callbacks);
+        }
+        let begins: Vec<_> = held
+            .iter()
+            .zip([&one, &two])
+            .map(|(callback, node)| {
+                let (store, attempt) = (Arc::clone(&node.store), AttemptId(id(node)));
+                let order = ApplyOrder::system(
+                    tenant(),
+                    callback.interaction.id,
+                    begin(attempt, callback.fence),
+                    later(u64::from(round) * 100 + 2),
+                );
+                tokio::spawn(async move { store.apply(order).await })
+            })
+            .collect();
+        let tried = begins.len();
+        let mut begun = 0;
+        for one in begins {
+            // Whoever comes second is told to wait: the number is in a call.
+            if let Ok(Applied::Done(callback, _)) = one.await.unwrap() {
+                begun += usize::from(callback.state.name() == "dialling");
+            }
+        }
+        assert_eq!((tried, begun), (2, 1), "round {round}");
+        let attempts = crate::database(&one).sql("SELECT count(*) FROM attempts");
+        assert_eq!(attempts, (round + 1).to_string());
+        for callback in &held {
+            let callback = one.get(callback).await;
+            let now = later(u64::from(round) * 100 + 10);
+            if callback.state.name() == "dialling" {
+                one.settle(&callback, reached(), now).await;
+            } else {
+                let by = Canceller::Customer;
+                one.must(&callback, Command::Cancel { by, reason: None }, now)
+                    .await;
+            }
+        }
+    }
+    one.is_healthy().await;
+}
+
+fn id(town: &Town) -> uuid::Uuid {
+    ringback_callbacks::clock::Chance::uuid(&*town.chance)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn both_see_what_either_does() {
+    let one = postgres().await;
+    one.queue("billing", rules(json!({}))).await;
+    let two = beside(&one).await;
+    let mut news = two.store.signals();
+    let booked = one.book("billing", voice(1), monday()).await;
+    assert_eq!(two.get(&booked).await, booked);
+    let heard = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        loop {
+            match news.recv().await.unwrap() {
+                ringback_store::Signal::Callback { id, .. } => return id,
+                ringback_store::Signal::Agent { .. } | ringback_store::Signal::Queue { .. } => {}
+            }
+        }
+    });
+    let heard: InteractionId = heard.await.expect("news within a minute");
+    assert_eq!(heard, booked.interaction.id);
+}
+
+/// The doctor looks at one moment, whatever goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn examining_finds_no_faults_in_what_others_write_meanwhile() {
+    let one = postgres().await;
+    one.queue("billing", rules(json!({}))).await;
+    let two = beside(&one).await;
+    let mut orders = Vec::new();
+    for last in 0..300 {
+        orders.push(one.order("billing", voice(last), monday()).await);
+    }
+    let store = Arc::clone(&one.store);
+    let writing = tokio::spawn(async move {
+        for order in orders {
+            let Acceptance::New(callback, _) = store.accept(order).await.unwrap() else {
+                panic!("a new one")
+            };
+            let snooze = Command::Snooze { until: later(7200) };
+            let order = ApplyOrder::system(tenant(), callback.interaction.id, snooze, later(1));
+            store.apply(order).await.unwrap();
+        }
+    });
+    let mut looks = 0;
+    while !writing.is_finished() {
+        two.is_healthy().await;
+        looks += 1;
+    }
+    writing.await.unwrap();
+    assert!(looks > 1, "it was looked at while it was written");
+    let found = two.store.examine().await.unwrap();
+    assert_eq!((found.callbacks, found.faults), (300, Vec::new()));
+    let written = crate::database(&one).sql("SELECT count(*) FROM events");
+    assert_eq!(found.events.to_string(), written);
+}
