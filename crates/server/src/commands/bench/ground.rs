@@ -208,7 +208,7 @@ impl Server {
         let directory = Directory::make(parent)?;
         let file = directory.path().join("ringback.toml");
         let mut text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\ndata = \"data\"\nstore = \"{}\"\nshutdown_limit = \"1s\"\n\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\ndata = \"data\"\ndatabase = \"{}\"\nshutdown_limit = \"1s\"\n\n\
              [api]\nopen_on_loopback = true\nrequests_per_second = 0\n\n\
              [dispatch]\nmax_carried = 5000\n\n[sip]\nlisten = [\"udp:127.0.0.1:0\"]\nmax_calls = 5000\n",
             database.url
