@@ -59,18 +59,23 @@ impl fmt::Display for Apart {
 pub struct Clocks {
     next: Option<Timestamp>,
     wrong: bool,
+    /// The database has no clock of its own: there is nothing to compare.
+    alone: bool,
 }
 
 impl Clocks {
     /// Whether work may go on.
     pub async fn agree(&mut self, store: &dyn Store, clock: &dyn Clock) -> Result<bool> {
+        if self.alone {
+            return Ok(true);
+        }
         let sent = clock.now();
         let early = |next: &Timestamp| sent < *next && sent > back(*next);
         if self.next.as_ref().is_some_and(early) {
             return Ok(!self.wrong);
         }
         let Some(theirs) = store.clock().await? else {
-            self.next = Some(Timestamp::MAX);
+            self.alone = true;
             return Ok(true);
         };
         let apart = Apart::between(sent, theirs, clock.now());
