@@ -284,8 +284,8 @@ pub(crate) trait Tables {
     fn lines(&self) -> Result<Vec<(TenantId, QueueId, bool)>>;
     /// Ready agents with empty hands for whom a passed-on callback waits.
     fn awaited(&self) -> Result<Vec<(TenantId, AgentId)>>;
-    /// Whether this transaction alone gives out the places of a queue until it ends; if not, another node is at it.
-    fn alone_at(&self, tenant: &TenantId, queue: &QueueId) -> Result<bool>;
+    /// From here to its end this transaction alone gives out the places of a queue; another that is at it is waited for.
+    fn be_alone_at(&self, tenant: &TenantId, queue: &QueueId) -> Result<()>;
     /// The first in line behind `after`.
     fn next_in_line(
         &self,

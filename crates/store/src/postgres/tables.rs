@@ -423,8 +423,8 @@ impl Tables for PgTables<'_> {
         self.list_awaited()
     }
 
-    fn alone_at(&self, tenant: &TenantId, queue: &QueueId) -> Result<bool> {
-        self.try_seats(tenant, queue)
+    fn be_alone_at(&self, tenant: &TenantId, queue: &QueueId) -> Result<()> {
+        self.lock_seats(tenant, queue)
     }
 
     fn next_in_line(

@@ -330,9 +330,9 @@ impl Tables for SqliteTables<'_> {
         line::awaited(self.conn)
     }
 
-    fn alone_at(&self, _tenant: &TenantId, _queue: &QueueId) -> Result<bool> {
+    fn be_alone_at(&self, _tenant: &TenantId, _queue: &QueueId) -> Result<()> {
         // There is one writer.
-        Ok(true)
+        Ok(())
     }
 
     fn next_in_line(

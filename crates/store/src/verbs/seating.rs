@@ -167,11 +167,8 @@ fn places_left(
     target: Target,
     places: u64,
 ) -> Result<Seats> {
-    let left = if tables.alone_at(tenant, queue)? {
-        places.saturating_sub(tables.seated(tenant, queue, &target)?)
-    } else {
-        0
-    };
+    tables.be_alone_at(tenant, queue)?;
+    let left = places.saturating_sub(tables.seated(tenant, queue, &target)?);
     Ok(Seats::Places { target, left })
 }
 

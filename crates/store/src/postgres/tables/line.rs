@@ -92,11 +92,9 @@ impl PgTables<'_> {
             .collect()
     }
 
-    pub(super) fn try_seats(&self, tenant: &TenantId, queue: &QueueId) -> Result<bool> {
-        let lock = locks::seats(tenant, queue);
+    pub(super) fn lock_seats(&self, tenant: &TenantId, queue: &QueueId) -> Result<()> {
         // Lines come in one order on every node, and claiming takes no other lock that is waited for.
-        self.lock(vec![lock])?;
-        Ok(true)
+        self.lock(vec![locks::seats(tenant, queue)])
     }
 
     pub(super) fn step_in_line(
