@@ -45,6 +45,7 @@ pub(crate) struct Postgres {
     /// Taken away when the store is closed: the threads behind them end when their line is empty.
     doors: Mutex<Option<(Writer, Readers)>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    herald: Mutex<Option<tokio::task::JoinHandle<()>>>,
     signals: broadcast::Sender<Signal>,
     target: Arc<Target>,
     said: divisions::Said,
@@ -97,8 +98,9 @@ pub(crate) async fn open(
     let (readers, reading) = Readers::start(&target, options.readers, offset)
         .map_err(|error| StoreError::Failed(format!("the readers cannot be started: {error}")))?;
     threads.extend(reading);
+    let mut herald = None;
     if !options.read_only {
-        let herald = Herald {
+        let of_ours = Herald {
             target: Arc::clone(&target),
             boot: Uuid::now_v7(),
             offset,
@@ -107,11 +109,12 @@ pub(crate) async fn open(
             first,
             news: ear,
         };
-        tokio::spawn(herald.run());
+        herald = Some(tokio::spawn(of_ours.run()));
     }
     let doors = Postgres {
         doors: Mutex::new(Some((writer, readers))),
         threads: Mutex::new(threads),
+        herald: Mutex::new(herald),
         signals,
         target,
         said: divisions::Said::default(),
@@ -256,5 +259,14 @@ impl Doors for Postgres {
             }
         })
         .await;
+        let herald = self
+            .herald
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(herald) = herald {
+            // It ends by itself now that nobody has news any more; one that hangs at a dead connection is left.
+            let _ = tokio::time::timeout(herald::PARTING, herald).await;
+        }
     }
 }

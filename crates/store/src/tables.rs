@@ -6,6 +6,7 @@
 
 use crate::events::Sealed;
 use crate::seats::Waiting;
+use crate::verbs::slots::Said;
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, ShareOrder,
     StateCount,
@@ -13,7 +14,7 @@ use crate::{
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
 use ringback_callbacks::attempt::Attempt;
-use ringback_callbacks::callback::Callback;
+use ringback_callbacks::callback::{Callback, Window};
 use ringback_callbacks::contact::Contact;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Event;
@@ -22,8 +23,9 @@ use ringback_callbacks::ids::{
     AgentId, AttemptId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
 };
 use ringback_callbacks::interaction::{BodyKind, Interaction};
-use ringback_callbacks::queue::Queue;
+use ringback_callbacks::queue::{Queue, QueueView};
 use ringback_callbacks::state::Target;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -246,8 +248,7 @@ pub(crate) trait Tables {
     /// Taken places of slots that begin in a stretch, in order, without what `leaves` hold.
     fn taken(
         &self,
-        tenant: &TenantId,
-        queue: &QueueId,
+        queue: &Arc<QueueView>,
         stretch: (Timestamp, Timestamp),
         now: Timestamp,
         leaves: &[Uuid],
@@ -462,11 +463,23 @@ pub(crate) struct Needs {
     pub callbacks: Vec<Key>,
     /// Attempts that are looked at with their callbacks.
     pub attempts: Vec<(TenantId, AttemptId)>,
-    /// Ids that must be new, and parents.
+    /// Parents.
     pub interactions: Vec<Key>,
+    /// Ids that were made a moment ago: nobody else has them, unless somebody shows that they have.
+    pub made: Vec<Key>,
     pub answers: Vec<(TenantId, i64, String)>,
+    /// Where places may be wanted.
+    pub places: Vec<Wish>,
     /// The moment the job goes by.
     pub now: Option<Timestamp>,
+}
+
+/// A window in which somebody may want a place.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub queue: (TenantId, QueueId),
+    pub window: Window,
+    pub said: Said,
 }
 
 /// How a job may be run.

@@ -1,4 +1,8 @@
-//! Writes the working set: one statement a table, all of them on one journey.
+//! Writes the working set: one statement a table, and all of them as one statement of the database.
+//!
+//! Each of a dozen statements costs its own reading, starting, answering and waking, which is more than a row. Written
+//! as parts of one (`WITH a AS (INSERT …), b AS (UPDATE …)`) they see one snapshot and are carried out in no order that
+//! could be relied on: no row may be written by two of them. Where that cannot be, a statement goes apart.
 //!
 //! Tables come in a fixed order and rows in the order of their keys, so that two transactions never wait for each
 //! other in a circle. A row that is no longer what it was read as ends the transaction (`changed_meanwhile`).
@@ -13,19 +17,116 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::outcome::Verdict;
 use uuid::Uuid;
 
-/// One statement with its values.
+/// What is written to one table.
 pub(super) struct Order<'a> {
     sql: &'static str,
     values: Vec<Box<dyn Value + 'a>>,
+    /// So many rows must be written, or somebody was faster.
+    rows: Option<i64>,
+    /// It writes rows that another order may write as well.
+    apart: bool,
 }
 
 impl<'a> Order<'a> {
-    pub fn ask(&'a self) -> Ask<'a> {
-        let values = self.values.iter().map(|value| {
-            let value: &'a dyn Value = &**value;
-            value
-        });
-        Ask::With(self.sql, values.collect())
+    fn new(sql: &'static str, values: Vec<Box<dyn Value + 'a>>) -> Order<'a> {
+        Order {
+            sql,
+            values,
+            rows: None,
+            apart: false,
+        }
+    }
+
+    fn exactly(self, rows: usize) -> Order<'a> {
+        Order {
+            rows: i64::try_from(rows).ok(),
+            ..self
+        }
+    }
+
+    fn apart(self) -> Order<'a> {
+        Order {
+            apart: true,
+            ..self
+        }
+    }
+}
+
+/// Orders as the database is told of them, each with the text of its statement.
+pub(super) fn statements<'o>(orders: &'o [Order<'_>]) -> Vec<Statement<'o>> {
+    let mut statements: Vec<Statement<'o>> = Vec::new();
+    for order in orders {
+        match statements.last_mut() {
+            Some(last) if !order.apart && !last.apart => last.add(order),
+            _ => {
+                let mut next = Statement {
+                    apart: order.apart,
+                    ..Statement::default()
+                };
+                next.add(order);
+                statements.push(next);
+            }
+        }
+    }
+    for statement in &mut statements {
+        statement.close();
+    }
+    statements
+}
+
+/// Orders that go as one.
+#[derive(Default)]
+pub(super) struct Statement<'o> {
+    sql: String,
+    parts: usize,
+    /// What is said of the parts that must write so many rows.
+    checks: Vec<String>,
+    values: Vec<&'o dyn Value>,
+    apart: bool,
+}
+
+impl<'o> Statement<'o> {
+    pub fn ask(&'o self) -> Ask<'o> {
+        Ask::With(&self.sql, self.values.clone())
+    }
+
+    fn add(&mut self, order: &'o Order<'_>) {
+        let part = self.parts;
+        self.parts += 1;
+        self.sql.push_str(if part == 0 { "WITH " } else { ",\n" });
+        self.sql.push_str(&format!("part{part} AS ("));
+        renumbered(order.sql, self.values.len(), &mut self.sql);
+        for value in &order.values {
+            self.values.push(&**value);
+        }
+        if let Some(rows) = &order.rows {
+            self.sql.push_str(" RETURNING 1");
+            self.values.push(rows);
+            self.checks.push(format!(
+                "CASE WHEN (SELECT count(*) FROM part{part}) <> ${} THEN changed_meanwhile() END",
+                self.values.len()
+            ));
+        }
+        self.sql.push(')');
+    }
+
+    fn close(&mut self) {
+        self.sql.push_str("\nSELECT ");
+        self.sql.push_str(&self.checks.join(", "));
+    }
+}
+
+/// The text with its values counted on from `after`.
+fn renumbered(sql: &str, after: usize, into: &mut String) {
+    let mut parts = sql.split('$');
+    into.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(part.len());
+        let number = part[..end].parse::<usize>().unwrap_or_default();
+        into.push_str(&format!("${}", number + after));
+        into.push_str(&part[end..]);
     }
 }
 
@@ -101,7 +202,12 @@ fn customers<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
                     .collect::<Vec<_>>(),
             ));
         }
-        orders.push(Order { sql, values });
+        let order = Order::new(sql, values);
+        orders.push(if sql == CHANGED_CUSTOMERS {
+            order.exactly(rows.len())
+        } else {
+            order
+        });
     }
 }
 
@@ -112,15 +218,12 @@ const NEW_CUSTOMERS: &str = "
         $9::text[]) AS u(tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search)";
 
 const CHANGED_CUSTOMERS: &str = "
-    WITH changed AS (
         UPDATE customers c SET name = u.name, time_zone = u.time_zone, do_not_call = u.do_not_call,
             revision = u.revision, contacts = string_to_array(u.contacts, E'\\n'), search = u.search
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[],
             $8::text[], $9::text[], $10::bigint[])
             AS u(tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search, stored)
-        WHERE c.tenant = u.tenant AND c.id = u.id AND c.revision = u.stored
-        RETURNING 1)
-    SELECT CASE WHEN (SELECT count(*) FROM changed) <> cardinality($2::text[]) THEN changed_meanwhile() END";
+        WHERE c.tenant = u.tenant AND c.id = u.id AND c.revision = u.stored";
 
 fn contacts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     let (mut tenants, mut names, mut owners) = (Vec::new(), Vec::new(), Vec::new());
@@ -140,20 +243,17 @@ fn contacts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
         }
     }
     if !gone.is_empty() {
-        orders.push(Order {
-            sql: "DELETE FROM customer_contacts c USING unnest($1::text[], $2::text[]) AS u(tenant, contact)
-                  WHERE c.tenant = u.tenant AND c.contact = u.contact",
-            values: values![gone_tenants, gone],
-        });
+        orders.push(Order::new("DELETE FROM customer_contacts c USING unnest($1::text[], $2::text[]) AS u(tenant, contact)
+                  WHERE c.tenant = u.tenant AND c.contact = u.contact", values![gone_tenants, gone]));
     }
     if !names.is_empty() {
         // The contact is locked since its owner was asked for: nobody else writes it.
-        orders.push(Order {
-            sql: "INSERT INTO customer_contacts (tenant, contact, customer)
+        orders.push(Order::new(
+            "INSERT INTO customer_contacts (tenant, contact, customer)
                   SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
                   ON CONFLICT (tenant, contact) DO UPDATE SET customer = excluded.customer",
-            values: values![tenants, names, owners],
-        });
+            values![tenants, names, owners],
+        ));
     }
 }
 
@@ -183,7 +283,13 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
             }
         }
         if let Some(old) = &row.old_contacts {
-            gone.extend(old.iter().map(|contact| (callback, contact.as_str())));
+            // One that stays is not taken away and put back: both would happen at once.
+            let stays = |contact: &String| {
+                let mut now = callback.contacts.iter();
+                row.contacts && now.any(|step| step.contact.expose() == contact)
+            };
+            let old = old.iter().filter(|contact| !stays(contact));
+            gone.extend(old.map(|contact| (callback, contact.as_str())));
         }
         if row.contacts {
             for step in &callback.contacts {
@@ -193,19 +299,13 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
     }
     if !new.is_empty() {
         interactions(new.iter().map(|(callback, _)| *callback), orders);
-        orders.push(Order {
-            sql: NEW_CALLBACKS,
-            values: columns(&new)?,
-        });
+        orders.push(Order::new(NEW_CALLBACKS, columns(&new)?));
     }
     if !common.is_empty() {
         changed_interactions(&common, orders);
     }
     if !changed.is_empty() {
-        orders.push(Order {
-            sql: CHANGED_CALLBACKS,
-            values: columns(&changed)?,
-        });
+        orders.push(Order::new(CHANGED_CALLBACKS, columns(&changed)?).exactly(changed.len()));
     }
     for (rows, sql) in [
         (
@@ -223,9 +323,7 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
         ),
     ] {
         if !rows.is_empty() {
-            orders.push(Order {
-                sql,
-                values: values![
+            orders.push(Order::new(sql, values![
                     rows.iter()
                         .map(|(callback, _)| callback.interaction.tenant.as_str())
                         .collect::<Vec<_>>(),
@@ -236,8 +334,7 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
                     rows.iter()
                         .map(|(callback, _)| callback.interaction.id.0)
                         .collect::<Vec<_>>(),
-                ],
-            });
+                ]));
         }
     }
     Ok(())
@@ -245,12 +342,10 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
 
 fn interactions<'a>(rows: impl Iterator<Item = &'a Callback> + Clone, orders: &mut Vec<Order<'a>>) {
     let each = || rows.clone().map(|callback| &callback.interaction);
-    orders.push(Order {
-        sql: "INSERT INTO interactions (tenant, id, entity_type, customer, parent, thread, external_id, owner,
+    orders.push(Order::new("INSERT INTO interactions (tenant, id, entity_type, customer, parent, thread, external_id, owner,
                   allow_children, created_at, queue, search)
               SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::uuid[], $6::text[], $7::text[],
-                  $8::bigint[], $9::bool[], $10::bigint[], $11::text[], $12::text[])",
-        values: values![
+                  $8::bigint[], $9::bool[], $10::bigint[], $11::text[], $12::text[])", values![
             each().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
             each().map(|one| one.id.0).collect::<Vec<_>>(),
             each().map(|one| one.entity_type.0).collect::<Vec<_>>(),
@@ -269,19 +364,16 @@ fn interactions<'a>(rows: impl Iterator<Item = &'a Callback> + Clone, orders: &m
                 .map(|callback| callback.queue.as_str())
                 .collect::<Vec<_>>(),
             each().map(effects::search_text).collect::<Vec<_>>(),
-        ],
-    });
+        ]));
 }
 
 fn changed_interactions<'a>(rows: &[&'a Callback], orders: &mut Vec<Order<'a>>) {
     let each = || rows.iter().map(|callback| &callback.interaction);
-    orders.push(Order {
-        sql: "UPDATE interactions i SET thread = u.thread, external_id = u.external_id, owner = u.owner,
+    orders.push(Order::new("UPDATE interactions i SET thread = u.thread, external_id = u.external_id, owner = u.owner,
                   allow_children = u.allow_children, queue = u.queue, search = u.search
               FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bool[], $7::text[],
                   $8::text[]) AS u(tenant, id, thread, external_id, owner, allow_children, queue, search)
-              WHERE i.tenant = u.tenant AND i.id = u.id",
-        values: values![
+              WHERE i.tenant = u.tenant AND i.id = u.id", values![
             each().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
             each().map(|one| one.id.0).collect::<Vec<_>>(),
             each().map(|one| one.thread.as_deref()).collect::<Vec<_>>(),
@@ -294,8 +386,7 @@ fn changed_interactions<'a>(rows: &[&'a Callback], orders: &mut Vec<Order<'a>>) 
                 .map(|callback| callback.queue.as_str())
                 .collect::<Vec<_>>(),
             each().map(effects::search_text).collect::<Vec<_>>(),
-        ],
-    });
+        ]));
 }
 
 /// The same columns for new rows and for changed ones.
@@ -395,7 +486,6 @@ const NEW_CALLBACKS: &str = "
             revision, writes, doc)";
 
 const CHANGED_CALLBACKS: &str = "
-    WITH changed AS (
         UPDATE callbacks c SET queue = u.queue, state = u.state, callback_status = u.callback_status,
             status = u.status, start_time = u.start_time, rank = u.rank, by_mail = u.by_mail, wakes_at = u.wakes_at,
             since = u.since, transferred_to = u.transferred_to, agent = u.agent, seat = u.seat,
@@ -408,28 +498,29 @@ const CHANGED_CALLBACKS: &str = "
             AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
                 since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
                 revision, writes, doc)
-        WHERE c.tenant = u.tenant AND c.id = u.id AND c.writes = u.writes
-        RETURNING 1)
-    SELECT CASE WHEN (SELECT count(*) FROM changed) <> cardinality($2::uuid[]) THEN changed_meanwhile() END";
+        WHERE c.tenant = u.tenant AND c.id = u.id AND c.writes = u.writes";
 
 fn aside<'a>(set: &'a Set, orders: &mut Vec<Order<'a>>) {
     if set.aside.is_empty() {
         return;
     }
-    orders.push(Order {
-        sql: "UPDATE callbacks c SET wakes_at = u.at, writes = c.writes + 1,
+    orders.push(
+        Order::new(
+            "UPDATE callbacks c SET wakes_at = u.at, writes = c.writes + 1,
                   claim_until = CASE WHEN c.claim_until IS NULL THEN NULL ELSE u.at END
               FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS u(tenant, id, at)
-              WHERE c.tenant = u.tenant AND c.id = u.id AND c.ended_at IS NULL",
-        values: values![
-            set.aside
-                .iter()
-                .map(|(key, _)| key.0.as_str())
-                .collect::<Vec<_>>(),
-            set.aside.iter().map(|(key, _)| key.1.0).collect::<Vec<_>>(),
-            set.aside.iter().map(|(_, at)| *at).collect::<Vec<_>>(),
-        ],
-    });
+              WHERE c.tenant = u.tenant AND c.id = u.id AND c.status <> 3",
+            values![
+                set.aside
+                    .iter()
+                    .map(|(key, _)| key.0.as_str())
+                    .collect::<Vec<_>>(),
+                set.aside.iter().map(|(key, _)| key.1.0).collect::<Vec<_>>(),
+                set.aside.iter().map(|(_, at)| *at).collect::<Vec<_>>(),
+            ],
+        )
+        .apart(),
+    );
 }
 
 // ── attempts, and the calls of the last day ──────────────────────────────────────────────────────
@@ -462,9 +553,9 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
     let new = fresh(Fresh::New);
     if !new.is_empty() {
         let by_mail = rows.iter().filter(|(_, row)| row.fresh == Fresh::New);
-        orders.push(Order {
-            sql: NEW_ATTEMPTS,
-            values: values![
+        orders.push(Order::new(
+            NEW_ATTEMPTS,
+            values![
                 new.iter()
                     .map(|one| one.tenant.as_str())
                     .collect::<Vec<_>>(),
@@ -502,13 +593,13 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
                     .map(|one| one.legs.to_string())
                     .collect::<Vec<_>>(),
             ],
-        });
+        ));
     }
     let changed = fresh(Fresh::Changed);
     if !changed.is_empty() {
-        orders.push(Order {
-            sql: CHANGED_ATTEMPTS,
-            values: values![
+        orders.push(Order::new(
+            CHANGED_ATTEMPTS,
+            values![
                 changed
                     .iter()
                     .map(|one| one.tenant.as_str())
@@ -530,7 +621,7 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
                 changed.iter().map(|one| verdict(one)).collect::<Vec<_>>(),
                 outcomes(&changed)?,
             ],
-        });
+        ));
     }
     let legs: Vec<&Attempt> = rows
         .iter()
@@ -538,15 +629,16 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
         .map(|(attempt, _)| *attempt)
         .collect();
     if !legs.is_empty() {
-        orders.push(Order {
-            sql: "UPDATE attempts a SET legs = u.legs FROM unnest($1::text[], $2::uuid[], $3::text[]) AS u(tenant, id, legs)
-                  WHERE a.tenant = u.tenant AND a.id = u.id",
-            values: values![
+        let order = Order::new("UPDATE attempts a SET legs = u.legs FROM unnest($1::text[], $2::uuid[], $3::text[]) AS u(tenant, id, legs)
+                  WHERE a.tenant = u.tenant AND a.id = u.id", values![
                 legs.iter().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
                 legs.iter().map(|one| one.id.0).collect::<Vec<_>>(),
                 legs.iter().map(|one| one.legs.to_string()).collect::<Vec<_>>(),
-            ],
-        });
+            ]);
+        let again = rows
+            .iter()
+            .any(|(_, row)| row.legs && row.fresh == Fresh::Changed);
+        orders.push(if again { order.apart() } else { order });
     }
     let calls: Vec<&Attempt> = rows
         .iter()
@@ -554,11 +646,9 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
         .map(|(attempt, _)| *attempt)
         .collect();
     if !calls.is_empty() {
-        orders.push(Order {
-            sql: "INSERT INTO recent_calls (tenant, contact, attempt, callback, began_at, in_call, rang)
+        orders.push(Order::new("INSERT INTO recent_calls (tenant, contact, attempt, callback, began_at, in_call, rang)
                   SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bool[], $7::bool[])
-                  ON CONFLICT (tenant, contact, attempt) DO UPDATE SET in_call = excluded.in_call, rang = excluded.rang",
-            values: values![
+                  ON CONFLICT (tenant, contact, attempt) DO UPDATE SET in_call = excluded.in_call, rang = excluded.rang", values![
                 calls.iter().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
                 calls.iter().map(|one| one.contact.as_str()).collect::<Vec<_>>(),
                 calls.iter().map(|one| one.id.0).collect::<Vec<_>>(),
@@ -566,8 +656,7 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
                 calls.iter().map(|one| ms(one.began_at)).collect::<Vec<_>>(),
                 calls.iter().map(|one| one.ended_at.is_none()).collect::<Vec<_>>(),
                 calls.iter().map(|one| rang(one)).collect::<Vec<_>>(),
-            ],
-        });
+            ]));
     }
     Ok(())
 }
@@ -615,23 +704,20 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
         }
     }
     if !given.is_empty() {
-        orders.push(Order {
-            sql:
-                "DELETE FROM slot_places p USING unnest($1::text[], $2::uuid[]) AS u(tenant, holder)
+        orders.push(Order::new(
+            "DELETE FROM slot_places p USING unnest($1::text[], $2::uuid[]) AS u(tenant, holder)
                   WHERE p.tenant = u.tenant AND p.holder = u.holder",
-            values: values![
+            values![
                 given.iter().map(|key| key.0.as_str()).collect::<Vec<_>>(),
                 given.iter().map(|key| key.1.0).collect::<Vec<_>>(),
             ],
-        });
+        ));
     }
     if !taken.is_empty() {
-        orders.push(Order {
-            sql: "INSERT INTO slot_places (tenant, holder, queue, starts_at, customer)
+        orders.push(Order::new("INSERT INTO slot_places (tenant, holder, queue, starts_at, customer)
                   SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::text[])
                   ON CONFLICT (tenant, holder) DO UPDATE SET queue = excluded.queue, starts_at = excluded.starts_at,
-                      customer = excluded.customer",
-            values: values![
+                      customer = excluded.customer", values![
                 taken
                     .iter()
                     .map(|(key, _)| key.0.as_str())
@@ -649,8 +735,7 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
                     .iter()
                     .map(|(_, place)| place.customer.as_str())
                     .collect::<Vec<_>>(),
-            ],
-        });
+            ]));
     }
     // More is counted under the queue's lock; less may be counted by anybody at any time.
     let mut more: (Vec<&str>, Vec<&str>, Vec<i64>, Vec<i32>) = Default::default();
@@ -668,20 +753,14 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
         }
     }
     if !less.0.is_empty() {
-        orders.push(Order {
-            sql: "UPDATE slot_counts s SET booked = s.booked + u.delta
+        orders.push(Order::new("UPDATE slot_counts s SET booked = s.booked + u.delta
                   FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS u(tenant, queue, starts_at, delta)
-                  WHERE s.tenant = u.tenant AND s.queue = u.queue AND s.starts_at = u.starts_at",
-            values: values![less.0, less.1, less.2, less.3],
-        });
+                  WHERE s.tenant = u.tenant AND s.queue = u.queue AND s.starts_at = u.starts_at", values![less.0, less.1, less.2, less.3]));
     }
     if !more.0.is_empty() {
-        orders.push(Order {
-            sql: "INSERT INTO slot_counts (tenant, queue, starts_at, booked)
+        orders.push(Order::new("INSERT INTO slot_counts (tenant, queue, starts_at, booked)
                   SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[])
-                  ON CONFLICT (tenant, queue, starts_at) DO UPDATE SET booked = slot_counts.booked + excluded.booked",
-            values: values![more.0, more.1, more.2, more.3],
-        });
+                  ON CONFLICT (tenant, queue, starts_at) DO UPDATE SET booked = slot_counts.booked + excluded.booked", values![more.0, more.1, more.2, more.3]));
     }
 }
 
@@ -695,24 +774,18 @@ fn agents<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     if rows.is_empty() {
         return;
     }
-    orders.push(Order {
-        sql: "WITH changed AS (
-                  UPDATE agents a SET engaged = u.engaged, idle_since = coalesce(u.idle_since, a.idle_since),
+    orders.push(Order::new("UPDATE agents a SET engaged = u.engaged, idle_since = coalesce(u.idle_since, a.idle_since),
                       presence = CASE WHEN u.away AND a.presence = 'ready' THEN 'away' ELSE a.presence END
                   FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bool[])
                       AS u(tenant, id, had, engaged, idle_since, away)
-                  WHERE a.tenant = u.tenant AND a.id = u.id AND a.engaged IS NOT DISTINCT FROM u.had
-                  RETURNING 1)
-              SELECT CASE WHEN (SELECT count(*) FROM changed) <> cardinality($2::bigint[]) THEN changed_meanwhile() END",
-        values: values![
+                  WHERE a.tenant = u.tenant AND a.id = u.id AND a.engaged IS NOT DISTINCT FROM u.had", values![
             rows.iter().map(|(agent, _)| agent.tenant.as_str()).collect::<Vec<_>>(),
             rows.iter().map(|(agent, _)| agent.id.0).collect::<Vec<_>>(),
             rows.iter().map(|(_, row)| row.engaged.map(|id| id.0)).collect::<Vec<_>>(),
             rows.iter().map(|(agent, _)| agent.engaged.map(|id| id.0)).collect::<Vec<_>>(),
             rows.iter().map(|(_, row)| row.idle_since).collect::<Vec<_>>(),
             rows.iter().map(|(_, row)| row.away).collect::<Vec<_>>(),
-        ],
-    });
+        ]).exactly(rows.len()));
 }
 
 fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<()> {
@@ -726,9 +799,9 @@ fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<
         .collect::<Result<Vec<String>>>()?;
     let each = || set.events.iter();
     let personal = || each().map(|row| row.event.personal.as_ref());
-    orders.push(Order {
-        sql: NEW_EVENTS,
-        values: values![
+    orders.push(Order::new(
+        NEW_EVENTS,
+        values![
             offset,
             set.numbered,
             each().map(|row| row.tenant.as_str()).collect::<Vec<_>>(),
@@ -755,7 +828,7 @@ fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<
                 .map(|row| row.event.hash.as_str())
                 .collect::<Vec<_>>(),
         ],
-    });
+    ));
     Ok(())
 }
 
@@ -777,16 +850,11 @@ fn answers<'a>(set: &'a Set, written: &'a Written, now: i64, orders: &mut Vec<Or
     if rows.is_empty() {
         return;
     }
-    orders.push(Order {
-        sql: "WITH kept AS (
-                  INSERT INTO idempotency (tenant, application, key, fingerprint, answer, expires_at)
+    orders.push(Order::new("INSERT INTO idempotency (tenant, application, key, fingerprint, answer, expires_at)
                   SELECT * FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bigint[])
                   ON CONFLICT (tenant, application, key) DO UPDATE SET fingerprint = excluded.fingerprint,
                       answer = excluded.answer, expires_at = excluded.expires_at
-                  WHERE idempotency.expires_at <= $1
-                  RETURNING 1)
-              SELECT CASE WHEN (SELECT count(*) FROM kept) <> cardinality($4::text[]) THEN changed_meanwhile() END",
-        values: values![
+                  WHERE idempotency.expires_at <= $1", values![
             now,
             rows.iter()
                 .map(|(key, _)| key.0.as_str())
@@ -802,6 +870,5 @@ fn answers<'a>(set: &'a Set, written: &'a Written, now: i64, orders: &mut Vec<Or
             rows.iter()
                 .map(|(_, kept)| kept.expires_at)
                 .collect::<Vec<_>>(),
-        ],
-    });
+        ]).exactly(rows.len()));
 }

@@ -29,6 +29,8 @@ const NOTING: Duration = Duration::from_secs(30);
 const NAME_TRIES: u32 = 5;
 /// Before a lost connection is made anew.
 const REST: Duration = Duration::from_secs(1);
+/// How long is waited at the end for the connection to be closed.
+pub(super) const PARTING: Duration = Duration::from_secs(2);
 /// Events read in one go.
 const BITE: i64 = 1000;
 /// How long a message to oneself may take before LISTEN is taken for broken.
@@ -52,6 +54,8 @@ pub(super) struct Herald {
 pub(super) struct Line {
     client: Client,
     ear: mpsc::UnboundedReceiver<AsyncMessage>,
+    /// Ends when the connection is closed.
+    driver: tokio::task::JoinHandle<()>,
 }
 
 impl Line {
@@ -59,7 +63,7 @@ impl Line {
     pub async fn open(target: &Target, node: Option<&str>) -> Result<Line, super::faults::Fault> {
         let (heard, ear) = mpsc::unbounded_channel();
         let (client, connection) = target.connect_and_hear(Some(heard)).await?;
-        tokio::spawn(connection);
+        let driver = tokio::spawn(connection);
         if let Some(node) = node {
             // An earlier run of the same node may have been cut off a moment ago.
             let mut left = NAME_TRIES;
@@ -75,7 +79,11 @@ impl Line {
             }
         }
         client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
-        Ok(Line { client, ear })
+        Ok(Line {
+            client,
+            ear,
+            driver,
+        })
     }
 }
 
@@ -115,7 +123,11 @@ impl Herald {
     }
 
     async fn listen(&mut self, seen: &mut Option<i64>) -> Result<(), super::faults::Fault> {
-        let Line { client, mut ear } = match self.first.take() {
+        let Line {
+            client,
+            mut ear,
+            driver,
+        } = match self.first.take() {
             Some(line) => line,
             None => Line::open(&self.target, self.node.as_deref()).await?,
         };
@@ -128,7 +140,12 @@ impl Herald {
                 _ = noting.tick() => *seen = Some(self.end(&client).await?),
                 news = self.news.recv() => match news {
                     Some(news) => self.tell(&client, news).await?,
-                    None => return Ok(()),
+                    None => {
+                        // The node's name is free when its store is closed.
+                        drop(client);
+                        let _ = tokio::time::timeout(PARTING, driver).await;
+                        return Ok(());
+                    }
                 },
                 message = ear.recv() => match message {
                     Some(AsyncMessage::Notification(told)) => self.hear(told.payload()),

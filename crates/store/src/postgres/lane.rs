@@ -2,10 +2,9 @@
 
 use super::faults::Fault;
 use super::session::Session;
+use super::tables::Slotted;
 use super::target::Target;
-use ringback_callbacks::ids::{QueueId, TenantId};
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -38,7 +37,7 @@ pub(super) struct Lane {
     /// Whether it counts among the connected.
     counted: bool,
     /// Queues with slots that this connection has seen.
-    pub slotted: RefCell<HashSet<(TenantId, QueueId)>>,
+    pub slotted: RefCell<Slotted>,
 }
 
 impl Lane {

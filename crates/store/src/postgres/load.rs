@@ -3,7 +3,7 @@
 use super::session::{Ask, Value};
 use super::set::{
     AgentRow, AnswerSeen, AttemptRow, Call, CallbackKey, CallbackRow, ContactKey, CustomerRow,
-    Fresh,
+    Fresh, QueueKey,
 };
 use super::tables::PgTables;
 use crate::facts::{NUMBER_CALLS_READ, NUMBER_DAY};
@@ -12,6 +12,7 @@ use crate::rows::{
     unsigned,
 };
 use crate::tables::{AnswerRow, InteractionRow, Needs, QueueRow};
+use crate::verbs::slots;
 use crate::{Result, effects};
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -42,6 +43,7 @@ pub(super) struct Wanted {
     agents: Vec<(TenantId, AgentId)>,
     interactions: Vec<CallbackKey>,
     answers: Vec<(TenantId, i64, String)>,
+    places: Vec<(QueueKey, i64, i64)>,
 }
 
 macro_rules! want {
@@ -66,6 +68,11 @@ impl Wanted {
         interaction: CallbackKey => interactions in interactions,
         attempt: (TenantId, AttemptId) => of_attempts in attempts,
         answer: (TenantId, i64, String) => answers in answers,
+    }
+
+    /// What is taken of the slots that begin in a stretch.
+    pub(super) fn places(&mut self, queue: QueueKey, from: i64, to: i64) {
+        self.places.push((queue, from, to));
     }
 
     /// What a decision about a callback looks at.
@@ -102,7 +109,7 @@ impl PgTables<'_> {
         for needs in needs {
             for key in &needs.queues {
                 wanted.queue(self, key.clone());
-                if self.slotted.borrow().contains(key) {
+                if self.slotted.borrow().contains_key(key) {
                     locks.push(super::locks::slots(&key.0, &key.1));
                 }
             }
@@ -125,6 +132,23 @@ impl PgTables<'_> {
             }
             for key in &needs.interactions {
                 wanted.interaction(self, key.clone());
+            }
+            for key in &needs.made {
+                if self.trusting {
+                    let mut set = self.set.borrow_mut();
+                    set.interactions.load(key.clone(), None);
+                } else {
+                    wanted.interaction(self, key.clone());
+                }
+            }
+            for wish in &needs.places {
+                let queue = self.slotted.borrow().get(&wish.queue).cloned();
+                let stretch = queue.zip(needs.now);
+                if let Some((from, to)) =
+                    stretch.and_then(|(queue, now)| slots::foreseen(&queue, wish, now))
+                {
+                    wanted.places(wish.queue.clone(), ms(from), ms(to));
+                }
             }
             for key in &needs.answers {
                 wanted.answer(self, key.clone());
@@ -181,7 +205,9 @@ impl PgTables<'_> {
             agents,
             interactions,
             answers,
+            places,
         } = wanted;
+        let places = stretches(places);
         let locks = self.not_yet_held(locks);
         let from = self
             .now
@@ -225,6 +251,14 @@ impl PgTables<'_> {
             applications.push(*application);
             keys.push(key.clone());
         }
+        let (mut place_tenants, mut place_queues) = (Vec::new(), Vec::new());
+        let (mut place_froms, mut place_tos) = (Vec::new(), Vec::new());
+        for ((tenant, queue), from, to) in &places {
+            place_tenants.push(tenant.as_str());
+            place_queues.push(queue.as_str());
+            place_froms.push(*from);
+            place_tos.push(*to);
+        }
 
         let mut asks: Vec<Ask<'_>> = Vec::new();
         let mut reads: Vec<Reading> = Vec::new();
@@ -236,7 +270,7 @@ impl PgTables<'_> {
             asks.push(Ask::With(LOCK, vec![&locks]));
             reads.push(Reading::Nothing);
         }
-        let groups: [(bool, &'static str, Vec<&dyn Value>, Reading); 11] = [
+        let groups: [(bool, &'static str, Vec<&dyn Value>, Reading); 13] = [
             (
                 !callbacks.is_empty(),
                 CALLBACKS,
@@ -303,6 +337,18 @@ impl PgTables<'_> {
                 vec![&answer_tenants, &applications, &keys, &now],
                 Reading::Answers,
             ),
+            (
+                !places.is_empty(),
+                BOOKED,
+                vec![&place_tenants, &place_queues, &place_froms, &place_tos],
+                Reading::Booked,
+            ),
+            (
+                !places.is_empty(),
+                HELD,
+                vec![&place_tenants, &place_queues, &place_froms, &place_tos],
+                Reading::Held,
+            ),
         ];
         for (present, sql, values, reading) in groups {
             if present {
@@ -322,6 +368,9 @@ impl PgTables<'_> {
         }
         // What was not found is known not to be there.
         let mut set = self.set.borrow_mut();
+        for (queue, from, to) in places {
+            set.slots.entry(queue).or_default().read.push((from, to));
+        }
         for key in callbacks {
             set.callbacks.load(key, no_callback());
         }
@@ -479,6 +528,25 @@ impl PgTables<'_> {
                     .load((tenant, id), Some(known));
                 Ok(())
             }
+            Reading::Booked => {
+                let key = queue_key(row, "slot_counts")?;
+                let (start, booked) = (get(row, 2)?, i64::from(get::<i32>(row, 3)?));
+                let mut set = self.set.borrow_mut();
+                let book = set.slots.entry(key).or_default();
+                let here = book.deltas.get(&start).copied().unwrap_or(0);
+                book.booked.insert(start, booked + here);
+                Ok(())
+            }
+            Reading::Held => {
+                let key = queue_key(row, "slot_places")?;
+                let hold = (get(row, 2)?, get(row, 3)?, get(row, 4)?);
+                let mut set = self.set.borrow_mut();
+                let book = set.slots.entry(key).or_default();
+                if !book.holds.contains(&hold) {
+                    book.holds.push(hold);
+                }
+                Ok(())
+            }
             Reading::Answers => {
                 let tenant = tenant_of(get::<&str>(row, 0)?, "idempotency")?;
                 let key = (tenant, get::<i64>(row, 1)?, get::<String>(row, 2)?);
@@ -575,6 +643,28 @@ enum Reading {
     Agents,
     Interactions,
     Answers,
+    Booked,
+    Held,
+}
+
+/// Stretches that meet or overlap are one.
+fn stretches(mut places: Vec<(QueueKey, i64, i64)>) -> Vec<(QueueKey, i64, i64)> {
+    places.sort_unstable();
+    places.dedup_by(|next, last| {
+        let meet = next.0 == last.0 && next.1 <= last.2;
+        if meet {
+            last.2 = last.2.max(next.2);
+        }
+        meet
+    });
+    places
+}
+
+fn queue_key(row: &Row, table: &'static str) -> Result<QueueKey> {
+    Ok((
+        tenant_of(get::<&str>(row, 0)?, table)?,
+        queue_id(get::<&str>(row, 1)?)?,
+    ))
 }
 
 pub(super) fn no_callback() -> CallbackRow {
@@ -761,7 +851,7 @@ const OPEN: &str = "
     CROSS JOIN LATERAL (
         SELECT c.id, c.doc, c.writes FROM callback_contacts k
         JOIN callbacks c ON c.tenant = k.tenant AND c.id = k.callback
-        WHERE k.tenant = u.tenant AND k.contact = u.contact AND c.ended_at IS NULL
+        WHERE k.tenant = u.tenant AND k.contact = u.contact AND c.status <> 3
         ORDER BY k.created_at, k.callback LIMIT $3) AS o";
 
 const AGENTS: &str = "
@@ -772,6 +862,17 @@ const AGENTS: &str = "
 const INTERACTIONS: &str = "
     SELECT i.tenant, i.id, i.allow_children, i.thread FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id)
     JOIN interactions i ON i.tenant = u.tenant AND i.id = u.id";
+
+const BOOKED: &str = "
+    SELECT s.tenant, s.queue, s.starts_at, s.booked
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u(tenant, queue, first, behind)
+    JOIN slot_counts s ON s.tenant = u.tenant AND s.queue = u.queue AND s.starts_at >= u.first AND s.starts_at < u.behind";
+
+const HELD: &str = "
+    SELECT s.tenant, s.queue, s.starts_at, s.expires_at, s.holder
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u(tenant, queue, first, behind)
+    JOIN slot_places s ON s.tenant = u.tenant AND s.queue = u.queue AND s.starts_at >= u.first AND s.starts_at < u.behind
+        AND s.expires_at IS NOT NULL";
 
 const ANSWERS: &str = "
     SELECT k.tenant, k.application, k.key, k.fingerprint, k.answer

@@ -17,6 +17,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0002_route_parts",
         include_str!("../../migrations/postgres/0002_route_parts.sql"),
     ),
+    (
+        "0003_plain_plans",
+        include_str!("../../migrations/postgres/0003_plain_plans.sql"),
+    ),
 ];
 
 /// Many nodes may start at once: one brings the schema up to date and the others wait for it, and find it done.

@@ -78,7 +78,8 @@ fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, fellows: &Fellows, o
         let ready = lane.ready();
         let lost = match (ready, lane.session()) {
             (Ok(()), Some(session)) => {
-                let tables = PgTables::new(session, false, lane.begin(), offset, &lane.slotted);
+                let tables =
+                    PgTables::new(session, false, lane.begin(), offset, &lane.slotted, false);
                 let panicked =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(Ok(&tables))))
                         .is_err();

@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(12 * 3600);
 /// What a walk through everything is better served with than short questions are.
 const STILL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
      SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;
-     SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_seqscan = on";
+     SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_bitmapscan = on; SET LOCAL enable_seqscan = on";
 
 /// A value for a statement, which knows the type it has there.
 pub(super) trait Value: Sync {

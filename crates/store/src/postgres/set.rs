@@ -258,6 +258,14 @@ impl Set {
         }
     }
 
+    /// Whether it is known what is taken of a queue's slots that begin in a stretch.
+    pub fn has_read(&self, queue: &QueueKey, from: i64, to: i64) -> bool {
+        self.slots.get(queue).is_some_and(|book| {
+            let mut read = book.read.iter();
+            read.any(|(begin, end)| *begin <= from && to <= *end)
+        })
+    }
+
     /// A place more or less in a slot.
     pub fn count_slot(&mut self, queue: &QueueKey, start: i64, delta: i64) {
         self.tally(queue, start, delta);

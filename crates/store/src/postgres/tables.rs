@@ -5,7 +5,7 @@ use super::faults::Fault;
 use super::flush;
 use super::load::{self, Wanted};
 use super::session::{Ask, Session, Value};
-use super::set::{Fresh, Set};
+use super::set::{Fresh, QueueKey, Set};
 use crate::events::Sealed;
 use crate::seats::Waiting;
 use crate::tables::{
@@ -28,10 +28,11 @@ use ringback_callbacks::ids::{
     AgentId, AttemptId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
 };
 use ringback_callbacks::interaction::{BodyKind, Interaction};
-use ringback_callbacks::queue::Queue;
+use ringback_callbacks::queue::{Queue, QueueView};
 use ringback_callbacks::state::Target;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -48,6 +49,8 @@ mod upkeep;
 
 pub(super) use lists::event_of;
 
+pub(super) type Slotted = HashMap<QueueKey, Arc<QueueView>>;
+
 pub(super) struct PgTables<'s> {
     session: &'s Session,
     /// Whether rows are read to be changed: then what is read is locked, or checked when it is written.
@@ -59,8 +62,12 @@ pub(super) struct PgTables<'s> {
     pub(super) set: RefCell<Set>,
     /// Locks of this transaction.
     pub(super) held: RefCell<HashSet<i64>>,
-    /// Queues that have slots, as far as this connection has seen: their lock is taken with the others.
-    pub(super) slotted: &'s RefCell<HashSet<(TenantId, QueueId)>>,
+    /// Queues that have slots, as this connection saw them last: their lock is taken with the others, and what is taken
+    /// where a place is wanted is read at once.
+    pub(super) slotted: &'s RefCell<Slotted>,
+    /// Whether what is known to be so but for an accident is taken for granted. What is written shows it if it was
+    /// not; the jobs are then run again without.
+    pub(super) trusting: bool,
     /// The latest moment a job went by, in milliseconds.
     pub(super) now: Cell<i64>,
     /// What went wrong between here and the database: nothing more can be done in this transaction.
@@ -83,7 +90,8 @@ impl<'s> PgTables<'s> {
         writing: bool,
         begin: &'static str,
         offset: i64,
-        slotted: &'s RefCell<HashSet<(TenantId, QueueId)>>,
+        slotted: &'s RefCell<Slotted>,
+        trusting: bool,
     ) -> PgTables<'s> {
         PgTables {
             session,
@@ -93,6 +101,7 @@ impl<'s> PgTables<'s> {
             set: RefCell::default(),
             held: RefCell::default(),
             slotted,
+            trusting,
             now: Cell::new(0),
             fault: RefCell::default(),
             lines: RefCell::default(),
@@ -145,7 +154,8 @@ impl<'s> PgTables<'s> {
             let set = self.set.borrow();
             let written = set.written();
             let orders = flush::orders(&set, &written, self.offset, self.now.get())?;
-            let mut asks: Vec<Ask<'_>> = orders.iter().map(flush::Order::ask).collect();
+            let statements = flush::statements(&orders);
+            let mut asks: Vec<Ask<'_>> = statements.iter().map(flush::Statement::ask).collect();
             asks.extend(last.map(Ask::Plain));
             self.fly(&asks)?;
         }
@@ -362,13 +372,12 @@ impl Tables for PgTables<'_> {
 
     fn taken(
         &self,
-        tenant: &TenantId,
-        queue: &QueueId,
+        queue: &Arc<QueueView>,
         stretch: (Timestamp, Timestamp),
         now: Timestamp,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>> {
-        self.read_taken(tenant, queue, stretch, now, leaves)
+        self.read_taken(queue, stretch, now, leaves)
     }
 
     fn places_of(

@@ -214,7 +214,7 @@ impl Desk {
             return refuse(jobs, &fault);
         }
         if jobs.len() > 1 {
-            match self.attempt(lane, &mut jobs) {
+            match self.attempt(lane, &mut jobs, true) {
                 Ok(signals) => {
                     (self.tell)(signals);
                     return refuse_none(jobs);
@@ -238,7 +238,7 @@ impl Desk {
             if let Err(fault) = lane.ready() {
                 return refuse(jobs, &fault);
             }
-            match self.attempt(lane, &mut jobs) {
+            match self.attempt(lane, &mut jobs, number == 1) {
                 Ok(signals) => {
                     (self.tell)(signals);
                     return refuse_none(jobs);
@@ -261,11 +261,13 @@ impl Desk {
         &self,
         lane: &Lane,
         jobs: &mut [Box<dyn Job>],
+        trusting: bool,
     ) -> std::result::Result<Vec<Signal>, Fault> {
         let Some(session) = lane.session() else {
             return Err(Fault::Lost("there is no connection".to_owned()));
         };
-        let tables = PgTables::new(session, true, lane.begin(), self.offset, &lane.slotted);
+        let (begin, slotted) = (lane.begin(), &lane.slotted);
+        let tables = PgTables::new(session, true, begin, self.offset, slotted, trusting);
         let done = run(&tables, jobs);
         let fault = tables.fault.borrow_mut().take();
         let fault = match (done, fault) {

@@ -38,11 +38,12 @@ use ringback_callbacks::ids::{
     AgentId, AttemptId, CustomerId, HoldId, InteractionId, NodeId, QueueId, TenantId,
 };
 use ringback_callbacks::interaction::{BodyKind, Interaction};
-use ringback_callbacks::queue::Queue;
+use ringback_callbacks::queue::{Queue, QueueView};
 use ringback_callbacks::state::Target;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, Row};
 use std::cell::Cell;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The tables as one connection sees them, inside the transaction that is open on it.
@@ -267,13 +268,13 @@ impl Tables for SqliteTables<'_> {
 
     fn taken(
         &self,
-        tenant: &TenantId,
-        queue: &QueueId,
+        queue: &Arc<QueueView>,
         stretch: (Timestamp, Timestamp),
         now: Timestamp,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>> {
-        slots::taken(self.conn, tenant, queue, stretch, now, leaves)
+        let queue = &queue.queue;
+        slots::taken(self.conn, &queue.tenant, &queue.id, stretch, now, leaves)
     }
 
     fn places_of(

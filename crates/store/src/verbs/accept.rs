@@ -5,7 +5,7 @@ use super::record::{Family, family};
 use super::slots::Said;
 use super::{House, Write, bodies, conflict, customers, duplicates, gather, idempotency, slots};
 use crate::facts::Gathered;
-use crate::tables::{Needs, Tables};
+use crate::tables::{Needs, Tables, Wish};
 use crate::{AcceptOrder, Acceptance, Result, StoreError};
 use jiff::Timestamp;
 use ringback_callbacks::customer::Customer;
@@ -17,6 +17,7 @@ use ringback_callbacks::lifecycle::{self, Accepted, Command, Refusal};
 use ringback_callbacks::problem::Problems;
 use ringback_callbacks::queue::QueueView;
 use ringback_callbacks::request::{Admission, NewCallback};
+use std::sync::Arc;
 
 /// What a booking looks at before it is decided.
 pub(crate) fn needs(order: &AcceptOrder) -> Needs {
@@ -38,12 +39,22 @@ pub(crate) fn needs(order: &AcceptOrder) -> Needs {
             .collect(),
         callbacks: new.replaces.into_iter().map(key).collect(),
         attempts: Vec::new(),
-        interactions: new.parent.into_iter().chain([*id]).map(key).collect(),
+        interactions: new.parent.into_iter().map(key).collect(),
+        made: vec![key(*id)],
         answers: order
             .idempotent
             .iter()
             .map(|asked| (tenant.clone(), asked.application, asked.key.clone()))
             .collect(),
+        places: if new.hold.is_none() && new.admission == Admission::Unplanned {
+            vec![Wish {
+                queue: (tenant.clone(), new.queue.clone()),
+                window: new.window,
+                said: Said::of(new.local.is_some()),
+            }]
+        } else {
+            Vec::new()
+        },
         now: Some(order.now),
     }
 }
@@ -187,7 +198,7 @@ fn slots_for(
     tables: &dyn Tables,
     tenant: &TenantId,
     new: &NewCallback,
-    queue: &QueueView,
+    queue: &Arc<QueueView>,
     customer: &Customer,
     now: Timestamp,
 ) -> Result<Option<SlotFacts>> {

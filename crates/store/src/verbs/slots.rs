@@ -4,7 +4,7 @@
 //! the last place is sold once.
 
 use super::{House, conflict, gather};
-use crate::tables::{NewHold, Tables};
+use crate::tables::{NewHold, Tables, Wish};
 use crate::{HoldOrder, Result, SlotHold, SlotList, SlotQuery, StoreError, effects};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
@@ -12,8 +12,8 @@ use ringback_callbacks::clock::Chance;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::guard::SlotFacts;
 use ringback_callbacks::ids::{HoldId, InteractionId, QueueId, TenantId};
-use ringback_callbacks::lifecycle::{Refusal, Unplaced};
-use ringback_callbacks::queue::{Queue, QueueView};
+use ringback_callbacks::lifecycle::{self, Refusal, Unplaced};
+use ringback_callbacks::queue::QueueView;
 use ringback_callbacks::wire_time::{self, plus};
 use ringback_scheduling::slots::{NoPlace, SlotPlan, SlotState, Taken, Wanted, lies_in};
 use ringback_scheduling::spans::permitted_spans;
@@ -28,7 +28,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How a window was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     AsInstants,
     /// It is resolved only with the decision, under rules that may have changed: a day to either side is looked at.
     InLocalTime,
@@ -46,20 +46,26 @@ impl Said {
 
 // ── decisions about callbacks ────────────────────────────────────────────────────────────────────
 
-/// What is taken around the wanted stretch, without what `leaves` hold: places that the decision gives up.
-/// Nothing where the queue has no slots.
-pub(super) fn facts(
-    tables: &dyn Tables,
+/// The stretch that a booking in a window will ask about, if it asks: foreseen by the rules as they were seen last.
+pub(crate) fn foreseen(
     queue: &QueueView,
-    customer: &Customer,
+    wish: &Wish,
+    now: Timestamp,
+) -> Option<(Timestamp, Timestamp)> {
+    let plan = queue.slots.as_deref()?;
+    let within = queue.rules().promise_within.as_duration();
+    let wanted = lifecycle::wanted(&wish.window, within, now)?;
+    let (from, to) = looked_at(plan, wanted, wish.said, now);
+    Some(plan.reach(from, to))
+}
+
+/// The stretch in which a wanted window may come to lie.
+fn looked_at(
+    plan: &SlotPlan,
     (from, to): (Timestamp, Timestamp),
     said: Said,
     now: Timestamp,
-    leaves: &[InteractionId],
-) -> Result<Option<SlotFacts>> {
-    let Some(plan) = queue.slots.as_deref() else {
-        return Ok(None);
-    };
+) -> (Timestamp, Timestamp) {
     // However far a window reaches, nothing is booked beyond the horizon.
     let last = plus(plan.bookable(now).1, DAY);
     let (from, to) = match said {
@@ -71,9 +77,26 @@ pub(super) fn facts(
         ),
     };
     let to = to.min(last);
-    let from = from.min(to);
+    (from.min(to), to)
+}
+
+/// What is taken around the wanted stretch, without what `leaves` hold: places that the decision gives up.
+/// Nothing where the queue has no slots.
+pub(super) fn facts(
+    tables: &dyn Tables,
+    queue: &Arc<QueueView>,
+    customer: &Customer,
+    wanted: (Timestamp, Timestamp),
+    said: Said,
+    now: Timestamp,
+    leaves: &[InteractionId],
+) -> Result<Option<SlotFacts>> {
+    let Some(plan) = queue.slots.as_deref() else {
+        return Ok(None);
+    };
+    let stretch = looked_at(plan, wanted, said, now);
     let leaves: Vec<Uuid> = leaves.iter().map(|id| id.0).collect();
-    let mut taken = taken(tables, queue, plan, (from, to), now, &leaves)?;
+    let mut taken = taken(tables, queue, plan, stretch, now, &leaves)?;
     if plan.rules().per_customer.is_some() {
         taken.of_customer =
             tables.places_of(&queue.queue.tenant, &queue.queue.id, &customer.id, &leaves)?;
@@ -105,7 +128,7 @@ pub(super) fn follow(
 /// A refusal for want of a place, with the places that can be had instead.
 pub(super) fn instead(
     tables: &dyn Tables,
-    queue: &QueueView,
+    queue: &Arc<QueueView>,
     refusal: Refusal,
     now: Timestamp,
 ) -> StoreError {
@@ -132,7 +155,7 @@ pub(super) fn instead(
 
 fn alternatives(
     tables: &dyn Tables,
-    queue: &QueueView,
+    queue: &Arc<QueueView>,
     why: NoPlace,
     wanted: Timestamp,
     permitted: Option<&[(Timestamp, Timestamp)]>,
@@ -290,16 +313,15 @@ fn plan_of(queue: &QueueView) -> Result<&SlotPlan> {
 /// What is taken in a stretch of time, and as far around it as its days' limits need.
 fn taken(
     tables: &dyn Tables,
-    queue: &QueueView,
+    queue: &Arc<QueueView>,
     plan: &SlotPlan,
     (from, to): (Timestamp, Timestamp),
     now: Timestamp,
     leaves: &[Uuid],
 ) -> Result<Taken> {
     let stretch = plan.reach(from, to);
-    let Queue { tenant, id, .. } = &queue.queue;
     let mut taken = Taken::default();
-    for slot in tables.taken(tenant, id, stretch, now, leaves)? {
+    for slot in tables.taken(queue, stretch, now, leaves)? {
         taken.add(slot.start, slot.booked, slot.held);
     }
     Ok(taken)

@@ -1,5 +1,5 @@
 //! What is PostgreSQL's own: the shape of the schema, the order of events, two nodes on one database, many that start
-//! at once, and months that come and go.
+//! at once, months that come and go, and by what rows are found.
 
 #[path = "../conformance/town.rs"]
 #[allow(dead_code)]
@@ -9,6 +9,7 @@ mod catalog;
 mod months;
 mod nodes;
 mod order;
+mod plans;
 mod schema;
 
 use ringback_sim::postgres::{Database, Ground as Soil, shared};

@@ -196,7 +196,7 @@ impl PgTables<'_> {
         callback: InteractionId,
     ) -> Result<Vec<Attempt>> {
         let sql = format!(
-            "SELECT {} FROM attempts a WHERE a.tenant = $1 AND a.callback = $2 ORDER BY a.number",
+            "SELECT {} FROM attempts a WHERE a.tenant = $1 AND a.callback = $2 AND a.number > 0 ORDER BY a.number",
             super::super::load::ATTEMPT
         );
         let rows = self.ask(&sql, &[&tenant.as_str(), &callback.0])?;

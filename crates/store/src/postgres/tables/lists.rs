@@ -34,6 +34,12 @@ impl Asked {
             .push(condition.replace('?', &format!("${}", self.values.len())));
     }
 
+    /// Interactions of a tenant; names the condition of the index of all of them.
+    fn within(&mut self, tenant: &TenantId) {
+        self.add("i.tenant = ?", tenant.to_string());
+        self.conditions.push("i.created_at >= 0".to_owned());
+    }
+
     fn older_than(&mut self, created: &str, id: &str, after: Option<Cursor>) {
         let Some(after) = after else { return };
         self.values.push(Box::new(after.created_ms));
@@ -76,7 +82,7 @@ impl PgTables<'_> {
         limit: usize,
     ) -> Result<Vec<Callback>> {
         let mut asked = Asked::default();
-        asked.add("i.tenant = ?", query.tenant.to_string());
+        asked.within(&query.tenant);
         asked.conditions.push("i.entity_type = 5".to_owned());
         if let Some(contact) = &query.contact {
             asked.add(
@@ -145,7 +151,7 @@ impl PgTables<'_> {
         limit: usize,
     ) -> Result<Vec<AnyInteraction>> {
         let mut asked = Asked::default();
-        asked.add("i.tenant = ?", query.tenant.to_string());
+        asked.within(&query.tenant);
         asked.common(
             query.customer.as_ref(),
             query.thread.as_ref(),

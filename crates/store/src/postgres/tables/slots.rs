@@ -3,7 +3,7 @@
 
 use super::super::load::get;
 use super::super::locks;
-use super::super::set::{Place, SlotBook};
+use super::super::set::Place;
 use super::PgTables;
 use crate::Result;
 use crate::rows::{count, ms, time};
@@ -11,26 +11,31 @@ use crate::tables::{NewHold, SlotCount};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::ids::{CustomerId, HoldId, InteractionId, QueueId, TenantId};
+use ringback_callbacks::queue::QueueView;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use uuid::Uuid;
 
 impl PgTables<'_> {
     pub(super) fn read_taken(
         &self,
-        tenant: &TenantId,
-        queue: &QueueId,
+        view: &Arc<QueueView>,
         (from, to): (Timestamp, Timestamp),
         now: Timestamp,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>> {
         let (from, to, now) = (ms(from), ms(to), ms(now));
+        let (tenant, queue) = (&view.queue.tenant, &view.queue.id);
+        let key = (tenant.clone(), queue.clone());
         if self.writing {
             self.slotted
                 .borrow_mut()
-                .insert((tenant.clone(), queue.clone()));
+                .insert(key.clone(), Arc::clone(view));
         }
         self.lock(vec![locks::slots(tenant, queue)])?;
-        self.read_book(tenant, queue, from, to)?;
+        if !self.set.borrow().has_read(&key, from, to) {
+            self.have(|wanted, _| wanted.places(key.clone(), from, to))?;
+        }
         let mut left: BTreeMap<i64, i64> = BTreeMap::new();
         for holder in leaves {
             if let Some(place) = self
@@ -41,7 +46,7 @@ impl PgTables<'_> {
             }
         }
         let set = self.set.borrow();
-        let Some(book) = set.slots.get(&(tenant.clone(), queue.clone())) else {
+        let Some(book) = set.slots.get(&key) else {
             return Ok(Vec::new());
         };
         let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
@@ -70,49 +75,6 @@ impl PgTables<'_> {
                 })
             })
             .collect()
-    }
-
-    /// Reads what is taken in a stretch, unless it was read before.
-    fn read_book(&self, tenant: &TenantId, queue: &QueueId, from: i64, to: i64) -> Result<()> {
-        let key = (tenant.clone(), queue.clone());
-        let is_read = |book: &SlotBook| {
-            book.read
-                .iter()
-                .any(|(begin, end)| *begin <= from && to <= *end)
-        };
-        if self.set.borrow().slots.get(&key).is_some_and(is_read) {
-            return Ok(());
-        }
-        let values: [&dyn super::super::session::Value; 4] =
-            [&tenant.as_str(), &queue.as_str(), &from, &to];
-        let found = self.fly(&[
-            super::super::session::Ask::With(
-                "SELECT starts_at, booked FROM slot_counts
-                 WHERE tenant = $1 AND queue = $2 AND starts_at >= $3 AND starts_at < $4",
-                values.to_vec(),
-            ),
-            super::super::session::Ask::With(
-                "SELECT starts_at, expires_at, holder FROM slot_places
-                 WHERE tenant = $1 AND queue = $2 AND starts_at >= $3 AND starts_at < $4 AND expires_at IS NOT NULL",
-                values.to_vec(),
-            ),
-        ])?;
-        let mut set = self.set.borrow_mut();
-        let book: &mut SlotBook = set.slots.entry(key).or_default();
-        for row in found.first().into_iter().flatten() {
-            let start: i64 = get(row, 0)?;
-            let booked =
-                i64::from(get::<i32>(row, 1)?) + book.deltas.get(&start).copied().unwrap_or(0);
-            book.booked.insert(start, booked);
-        }
-        for row in found.get(1).into_iter().flatten() {
-            let hold = (get(row, 0)?, get(row, 1)?, get(row, 2)?);
-            if !book.holds.contains(&hold) {
-                book.holds.push(hold);
-            }
-        }
-        book.read.push((from, to));
-        Ok(())
     }
 
     /// The place that a callback has, as it will be.

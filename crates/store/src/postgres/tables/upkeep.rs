@@ -176,8 +176,8 @@ impl PgTables<'_> {
             let rows = self.ask(
                 "SELECT c.tenant, c.id, c.state, c.revision, c.fence,
                      (SELECT count(*) FROM events e WHERE e.tenant = c.tenant AND e.callback = c.id) AS events,
-                     (SELECT count(*) FROM attempts a WHERE a.tenant = c.tenant AND a.callback = c.id) AS attempts,
-                     (SELECT count(*) FROM attempts a WHERE a.tenant = c.tenant AND a.callback = c.id
+                     (SELECT count(*) FROM attempts a WHERE a.tenant = c.tenant AND a.callback = c.id AND a.number > 0) AS attempts,
+                     (SELECT count(*) FROM attempts a WHERE a.tenant = c.tenant AND a.callback = c.id AND a.number > 0
                          AND a.ended_at IS NULL AND a.id IS DISTINCT FROM c.attempt) AS stray_attempts,
                      p.queue AS place_queue, p.starts_at
                  FROM callbacks c LEFT JOIN slot_places p ON p.tenant = c.tenant AND p.holder = c.id
