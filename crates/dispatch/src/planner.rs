@@ -103,6 +103,12 @@ impl Planner {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a queue is planned, as far as was taken in.
+    pub fn plans(&self, tenant: &TenantId, queue: &QueueId) -> bool {
+        let key = (tenant.clone(), queue.clone());
+        self.rooms().lines.contains_key(&key)
+    }
+
     /// Takes in everything that was committed before this call: whoever sees an answer of the store may build on it.
     pub async fn catch_up(&self, now: Timestamp) -> Result<()> {
         let mut unheard = self.signals.lock().await;
@@ -112,7 +118,9 @@ impl Planner {
         };
         loop {
             match unheard.signals.try_recv() {
-                Ok(Signal::Callback { tenant, id, queue }) => {
+                Ok(Signal::Callback {
+                    tenant, id, queue, ..
+                }) => {
                     touched.callbacks.insert((tenant, id), queue);
                 }
                 Ok(Signal::Agent { tenant, id }) => {

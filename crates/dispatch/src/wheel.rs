@@ -5,7 +5,7 @@ use crate::clocks::Clocks;
 use crate::{Parts, carry, rescue};
 use jiff::Timestamp;
 use ringback_callbacks::wire_time::plus;
-use ringback_store::{ClaimOrder, Signal};
+use ringback_store::{ClaimOrder, Signal, Then};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -49,7 +49,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
         };
         let now = parts.clock.now();
         let latest = plus(now, parts.settings.longest_sleep);
-        let until = next.map_or(latest, |next| next.min(latest));
+        let mut until = next.map_or(latest, |next| next.min(latest));
         let crowd = wheel.idle && heard >= CROWD;
         heard = 0;
         if crowd {
@@ -61,26 +61,30 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
                 () = parts.clock.sleep_until(until.min(plus(now, DEAF))) => {}
             }
         }
-        tokio::select! {
-            // In this order, and not in one by lot, so that two runs of the same day go alike.
-            biased;
-            () = parts.draining.cancelled() => break,
-            () = parts.room.notified() => {}
-            () = parts.planner.news.notified() => {}
-            signal = signals.recv() => {
-                heed(&parts, signal);
+        let mut rests = true;
+        while rests {
+            tokio::select! {
+                // In this order, and not in one by lot, so that two runs of the same day go alike.
+                biased;
+                () = parts.draining.cancelled() => rests = false,
+                () = parts.room.notified() => rests = false,
+                () = parts.planner.news.notified() => rests = false,
+                signal = signals.recv() => {
+                    rests = heed(&parts, signal, &mut until);
+                    heard += 1;
+                }
+                () = parts.clock.sleep_until(until) => rests = false,
+            }
+            // A burst of commits is one reason to look, not many.
+            loop {
+                let signal = match signals.try_recv() {
+                    Ok(signal) => Ok(signal),
+                    Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+                };
+                rests &= heed(&parts, signal, &mut until);
                 heard += 1;
             }
-            () = parts.clock.sleep_until(until) => {}
-        }
-        // A burst of commits is one reason to look, not many.
-        loop {
-            match signals.try_recv() {
-                Ok(signal) => heed(&parts, Ok(signal)),
-                Err(TryRecvError::Lagged(missed)) => heed(&parts, Err(RecvError::Lagged(missed))),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-            heard += 1;
         }
     }
     // While calls finish, their tasks still need to hear of cancellations.
@@ -92,7 +96,8 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
                 if matches!(signal, Err(RecvError::Closed)) {
                     return;
                 }
-                heed(&parts, signal);
+                let mut whenever = Timestamp::MAX;
+                heed(&parts, signal, &mut whenever);
             }
         }
     }
@@ -188,9 +193,26 @@ impl Wheel {
     }
 }
 
-fn heed(parts: &Parts, signal: Result<Signal, RecvError>) {
+/// Passes a signal on to whom it concerns. Whether the wheel may rest all the same: a booking for later only says when to
+/// look, and thousands of them in a second are no reason to ask the store thousands of times what is due.
+fn heed(parts: &Parts, signal: Result<Signal, RecvError>, until: &mut Timestamp) -> bool {
     match signal {
-        Ok(Signal::Callback { tenant, id, .. }) => parts.nudge(&tenant, id),
+        Ok(Signal::Callback {
+            tenant,
+            id,
+            queue,
+            then,
+        }) => {
+            parts.nudge(&tenant, id);
+            match then {
+                // What a plan makes of it is asked for at once.
+                Then::Rest(at) | Then::Claimed(at) if !parts.planner.plans(&tenant, &queue) => {
+                    *until = at.min(*until);
+                    return true;
+                }
+                Then::Rest(_) | Then::Claimed(_) | Then::Look => {}
+            }
+        }
         Ok(Signal::Queue { tenant, id }) => parts.rules.forget(&tenant, &id),
         Ok(Signal::Agent { .. }) => {}
         // Too many to have heard each: everybody looks.
@@ -200,4 +222,5 @@ fn heed(parts: &Parts, signal: Result<Signal, RecvError>) {
         }
         Err(RecvError::Closed) => {}
     }
+    false
 }

@@ -6,7 +6,7 @@ use rand::rngs::OsRng;
 use ringback_callbacks::clock::{Chance, Clock};
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::{NoContext, Uuid};
 
 /// The wall clock, with monotonic timers behind every wait.
@@ -22,8 +22,51 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, at: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(tokio::time::sleep(wait(self.now(), at)))
+        let left = wait(self.now(), at);
+        Box::pin(async move {
+            let until = Instant::now() + left;
+            if let Some(coarse) = left.checked_sub(LAST_STRETCH) {
+                tokio::time::sleep(coarse).await;
+            }
+            fine_sleep(until).await;
+        })
     }
+}
+
+/// The end of a wait, which is timed by the kernel: tokio's timers count whole milliseconds and are late by one of them
+/// on average, which a customer would not notice, but a thousand callbacks that are due at once would.
+const LAST_STRETCH: Duration = Duration::from_millis(4);
+
+async fn fine_sleep(until: Instant) {
+    let left = until.saturating_duration_since(Instant::now());
+    // Where there is no such timer (out of file descriptors, say), tokio's are good enough.
+    if left.is_zero() || rings(left).await.is_err() {
+        tokio::time::sleep_until(until.into()).await;
+    }
+}
+
+/// Comes back when the kernel's timer has run down.
+#[cfg(target_os = "linux")]
+#[expect(
+    deprecated,
+    reason = "an OwnedFd keeps its descriptor, which is all that the successor asks for in an unsafe block"
+)]
+async fn rings(left: Duration) -> std::io::Result<()> {
+    use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+    use std::os::fd::OwnedFd;
+    let timer = TimerFd::new(
+        ClockId::CLOCK_MONOTONIC,
+        TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+    )?;
+    timer.set(Expiration::OneShot(left.into()), TimerSetTimeFlags::empty())?;
+    let timer = OwnedFd::from(timer);
+    let timer = tokio::io::unix::AsyncFd::with_interest(timer, tokio::io::Interest::READABLE)?;
+    timer.readable().await.map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn rings(_: Duration) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 fn wait(now: Timestamp, at: Timestamp) -> Duration {

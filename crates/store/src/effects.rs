@@ -1,5 +1,6 @@
 //! What a step means for the rows beside the callback, worked out once for both twins.
 
+use crate::Then;
 use jiff::{SignedDuration, Timestamp};
 use ringback_callbacks::callback::{Callback, Window};
 use ringback_callbacks::contact::Contact;
@@ -234,6 +235,46 @@ impl StateColumns {
             | State::Replaced { .. }
             | State::Expired => none,
         }
+    }
+}
+
+/// Whether a step has freed the seat that it had.
+pub(crate) fn frees(before: Option<&Callback>, after: &Callback) -> bool {
+    let seat = |state: &State| (StateColumns::of(state).seat, state.engages());
+    before.is_some_and(|before| {
+        let had = seat(&before.state);
+        had.0.is_some() && had != seat(&after.state)
+    })
+}
+
+/// What a step means to those who look for work.
+pub(crate) fn then(before: Option<&Callback>, after: &Callback) -> Then {
+    let Some(wakes_at) = after.wakes_at().filter(|_| !frees(before, after)) else {
+        return Then::Look;
+    };
+    match &after.state {
+        State::Received | State::Scheduled { .. } => Then::Rest(wakes_at),
+        State::Offered { .. }
+        | State::Assigned { .. }
+        | State::Dialling { .. }
+        | State::Talking { .. } => {
+            let was = before.and_then(|before| before.state.claim());
+            if was.is_some() {
+                Then::Rest(wakes_at)
+            } else {
+                Then::Claimed(wakes_at)
+            }
+        }
+        State::Queued { .. }
+        | State::Transferred { .. }
+        | State::WrapUp { .. }
+        | State::Done { .. }
+        | State::Cancelled { .. }
+        | State::Exhausted { .. }
+        | State::Refused { .. }
+        | State::Failed { .. }
+        | State::Replaced { .. }
+        | State::Expired => Then::Look,
     }
 }
 

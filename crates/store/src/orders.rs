@@ -283,11 +283,25 @@ pub enum Signal {
         tenant: TenantId,
         id: InteractionId,
         queue: QueueId,
+        then: Then,
     },
     /// An agent became free, changed presence or queues.
     Agent { tenant: TenantId, id: AgentId },
     /// Rules or switches changed.
     Queue { tenant: TenantId, id: QueueId },
+}
+
+/// What a change of a callback means to those who look for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Something may be claimed now: it waits in line, or an agent, a place or a number became free.
+    Look,
+    /// Nothing became free, and nothing is to be done about it before this moment: it was booked or moved for later,
+    /// or its call went on.
+    Rest(Timestamp),
+    /// A node has claimed it until this moment. That node has looked already; what it has only looked at may be
+    /// claimed by others.
+    Claimed(Timestamp),
 }
 
 #[derive(Clone, Debug, Default)]

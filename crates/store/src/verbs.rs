@@ -58,6 +58,8 @@ pub(crate) struct Write<'t> {
     pub tables: &'t dyn Tables,
     /// Told to everybody after the commit.
     pub signals: Vec<Signal>,
+    /// What the last of them tells may not be passed over, whatever becomes of the callback in the same transaction.
+    lasting: bool,
     /// Set to ask only: all of this job's writing is undone, its answer is given all the same.
     pub discard: bool,
 }
@@ -67,9 +69,50 @@ impl<'t> Write<'t> {
         Write {
             tables,
             signals: Vec::new(),
+            lasting: false,
             discard: false,
         }
     }
+
+    /// What has become of a callback. Two steps of it in one transaction are one piece of news: that it came due is
+    /// none once it is claimed.
+    pub fn tell_of(&mut self, signal: Signal, lasting: bool) {
+        if let (Some(Signal::Callback { tenant, id, .. }), false) =
+            (self.signals.last(), self.lasting)
+            && matches!(&signal, Signal::Callback { tenant: of, id: next, .. } if of == tenant && next == id)
+        {
+            self.signals.pop();
+        }
+        self.signals.push(signal);
+        self.lasting = lasting;
+    }
+
+    /// Where the news stand, to take back what is told after.
+    pub fn news(&self) -> News {
+        News {
+            told: self.signals.len(),
+            last: self.signals.last().cloned(),
+            lasting: self.lasting,
+        }
+    }
+
+    pub fn take_back(&mut self, news: News) {
+        let News {
+            told,
+            last,
+            lasting,
+        } = news;
+        self.signals.truncate(told.saturating_sub(1));
+        self.signals.extend(last);
+        self.lasting = lasting;
+    }
+}
+
+/// See [`Write::news`].
+pub(crate) struct News {
+    told: usize,
+    last: Option<Signal>,
+    lasting: bool,
 }
 
 /// As long before a moment; at the edge of time, its edge.

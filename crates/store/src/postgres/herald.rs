@@ -6,7 +6,9 @@
 //! events is read instead, once a second.
 
 use super::target::Target;
-use crate::Signal;
+use crate::rows::ms;
+use crate::{Signal, Then};
+use jiff::Timestamp;
 use ringback_callbacks::ids::{AgentId, InteractionId, QueueId, TenantId};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -202,7 +204,12 @@ impl Herald {
                 let (tenant, queue) = (TenantId::parse(row.get(0)), QueueId::parse(row.get(3)));
                 if let (Ok(tenant), Ok(queue)) = (tenant, queue) {
                     let id = InteractionId(row.get(1));
-                    let _ = self.signals.send(Signal::Callback { tenant, id, queue });
+                    let _ = self.signals.send(Signal::Callback {
+                        tenant,
+                        id,
+                        queue,
+                        then: Then::Look,
+                    });
                 }
             }
             if i64::try_from(rows.len()).unwrap_or(0) < BITE {
@@ -288,8 +295,24 @@ fn messages(boot: Uuid, signals: &[Signal]) -> Vec<String> {
     };
     for signal in signals {
         let item = match signal {
-            Signal::Callback { tenant, id, queue } => {
-                json!([tenant.as_str(), "callback", id.0, queue.as_str()])
+            Signal::Callback {
+                tenant,
+                id,
+                queue,
+                then,
+            } => {
+                let rests_until = match then {
+                    Then::Rest(until) => Some(ms(*until)),
+                    // What the node that claimed it has only looked at is others' to claim.
+                    Then::Look | Then::Claimed(_) => None,
+                };
+                json!([
+                    tenant.as_str(),
+                    "callback",
+                    id.0,
+                    queue.as_str(),
+                    rests_until
+                ])
             }
             Signal::Agent { tenant, id } => json!([tenant.as_str(), "agent", id.0]),
             Signal::Queue { tenant, id } => json!([tenant.as_str(), "queue", id.as_str()]),
@@ -324,6 +347,11 @@ fn signal_of(item: &Value) -> Option<Signal> {
             tenant,
             id: InteractionId(Uuid::parse_str(item[2].as_str()?).ok()?),
             queue: QueueId::parse(item[3].as_str()?).ok()?,
+            // A node of an older version says nothing of it.
+            then: item[4]
+                .as_i64()
+                .and_then(|at| Timestamp::from_millisecond(at).ok())
+                .map_or(Then::Look, Then::Rest),
         }),
         "agent" => Some(Signal::Agent {
             tenant,
@@ -355,12 +383,17 @@ mod tests {
                 id: queue.clone(),
             },
         ];
-        for _ in 0..500 {
+        for number in 0..500 {
             let id = InteractionId(Uuid::now_v7());
             signals.push(Signal::Callback {
                 tenant: tenant.clone(),
                 id,
                 queue: queue.clone(),
+                then: if number % 2 == 0 {
+                    Then::Look
+                } else {
+                    Then::Rest(Timestamp::UNIX_EPOCH)
+                },
             });
         }
         let (mine, other) = (Uuid::now_v7(), Uuid::now_v7());

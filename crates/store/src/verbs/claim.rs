@@ -133,7 +133,7 @@ pub(super) fn step_one(
     now: Timestamp,
     command: impl FnOnce(&Callback) -> Option<Command>,
 ) -> Result<Option<Callback>> {
-    let signals = write.signals.len();
+    let news = write.news();
     let mark = write.tables.mark()?;
     let outcome = try_one(write, house, tenant, id, now, command);
     let tables = write.tables;
@@ -158,7 +158,7 @@ pub(super) fn step_one(
         | StoreError::Configuration(_) => {}
     }
     tables.undo(mark)?;
-    write.signals.truncate(signals);
+    write.take_back(news);
     tracing::error!(callback.id = %id, error = %fault, "a callback cannot be worked on and is set aside");
     tables.set_aside(tenant, id, plus(now, SET_ASIDE))?;
     Ok(None)

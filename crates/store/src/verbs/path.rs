@@ -154,11 +154,13 @@ pub(super) fn write_step(
         });
     }
     tables.append_events(&tenant, id, &sealed)?;
-    write.signals.push(Signal::Callback {
+    let signal = Signal::Callback {
         tenant,
         id,
         queue: after.queue.clone(),
-    });
+        then: effects::then(before, &after),
+    };
+    write.tell_of(signal, effects::frees(before, &after));
     Ok(after)
 }
 

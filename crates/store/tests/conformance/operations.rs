@@ -4,7 +4,7 @@ use crate::town::*;
 use ringback_callbacks::ids::AgentId;
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::state::Canceller;
-use ringback_store::{Signal, StoreError};
+use ringback_store::{Signal, StoreError, Then};
 use std::time::Duration;
 
 pub async fn signals_come_after_the_commit(town: &Town) {
@@ -18,16 +18,18 @@ pub async fn signals_come_after_the_commit(town: &Town) {
     };
     let booked = town.book("billing", voice(1), monday()).await;
     let id = booked.interaction.id;
-    let told = Signal::Callback {
+    let told = |then| Signal::Callback {
         tenant: tenant(),
         id,
         queue: queue_id("billing"),
+        then,
     };
-    assert_eq!(heard().await, told);
+    let due = booked.wakes_at().expect("a due moment");
+    assert_eq!(heard().await, told(Then::Rest(due)));
     let offered = town.claim_one(later(1)).await;
-    // Due, then offered.
-    assert_eq!(heard().await, told);
-    assert_eq!(heard().await, told);
+    // That it came due is no news beside its being offered.
+    let until = offered.state.claim().expect("a claim").until;
+    assert_eq!(heard().await, told(Then::Claimed(until)));
     town.must(
         &offered,
         Command::Cancel {
@@ -44,7 +46,7 @@ pub async fn signals_come_after_the_commit(town: &Town) {
             id: AgentId(1)
         }
     );
-    assert_eq!(heard().await, told);
+    assert_eq!(heard().await, told(Then::Look));
     // A refused command is not told: the next signal is the queue's.
     assert!(town.apply(&offered, Command::Tick, later(3)).await.is_err());
     let queue = town
