@@ -1,13 +1,15 @@
 -- Statements are planned once and kept, and may be planned while a table (or a month's partition) is still empty. Then all
 -- indexes look equally cheap, whatever has to be run through in them: "the interaction of this id" was looked for in the
 -- list of a customer's, because that ends in the id, and "the attempt of this id" among all attempts of the tenant. With
--- a condition that only the lists name, an index is no candidate for anything else.
+-- a condition that only lists and the upkeep name, an index is no candidate for anything else.
 DROP INDEX interactions_newest;
 DROP INDEX interactions_by_customer;
 DROP INDEX attempts_of;
+DROP INDEX slot_holds_expiring;
 CREATE INDEX interactions_newest ON interactions (tenant, created_at, id) WHERE created_at >= 0;
 CREATE INDEX interactions_by_customer ON interactions (tenant, customer, created_at, id) WHERE customer IS NOT NULL;
 CREATE INDEX attempts_of ON attempts (tenant, callback, number) WHERE number > 0;
+CREATE INDEX slot_holds_expiring ON slot_places (expires_at) WHERE expires_at > 0;
 
 -- Every statement that writes a row reads each CHECK of its table from its stored form first: a dozen of them took longer
 -- than the row. What they say stays, in one for each table.

@@ -4,6 +4,10 @@
 //! as parts of one (`WITH a AS (INSERT …), b AS (UPDATE …)`) they see one snapshot and are carried out in no order that
 //! could be relied on: no row may be written by two of them. Where that cannot be, a statement goes apart.
 //!
+//! Rows to be changed are found from the values that are sent, never the other way round. A planner that takes a table for
+//! empty would as soon run through all of it and look each row up among the values; `LIMIT cardinality(…)`, which
+//! leaves nothing out, makes it expect a tenth of them, and walking is made dear (`Target::session_setup`).
+//!
 //! Tables come in a fixed order and rows in the order of their keys, so that two transactions never wait for each
 //! other in a circle. A row that is no longer what it was read as ends the transaction (`changed_meanwhile`).
 
@@ -220,9 +224,8 @@ const NEW_CUSTOMERS: &str = "
 const CHANGED_CUSTOMERS: &str = "
         UPDATE customers c SET name = u.name, time_zone = u.time_zone, do_not_call = u.do_not_call,
             revision = u.revision, contacts = string_to_array(u.contacts, E'\\n'), search = u.search
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[],
-            $8::text[], $9::text[], $10::bigint[])
-            AS u(tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search, stored)
+        FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[],
+            $8::text[], $9::text[], $10::bigint[]) LIMIT cardinality($1::text[])) AS u(tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search, stored)
         WHERE c.tenant = u.tenant AND c.id = u.id AND c.revision = u.stored";
 
 fn contacts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
@@ -243,7 +246,7 @@ fn contacts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
         }
     }
     if !gone.is_empty() {
-        orders.push(Order::new("DELETE FROM customer_contacts c USING unnest($1::text[], $2::text[]) AS u(tenant, contact)
+        orders.push(Order::new("DELETE FROM customer_contacts c USING (SELECT * FROM unnest($1::text[], $2::text[]) LIMIT cardinality($1::text[])) AS u(tenant, contact)
                   WHERE c.tenant = u.tenant AND c.contact = u.contact", values![gone_tenants, gone]));
     }
     if !names.is_empty() {
@@ -311,7 +314,7 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
         (
             gone,
             "DELETE FROM callback_contacts c
-             USING unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[]) AS u(tenant, contact, created_at, callback)
+             USING (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[]) LIMIT cardinality($1::text[])) AS u(tenant, contact, created_at, callback)
              WHERE c.tenant = u.tenant AND c.contact = u.contact AND c.created_at = u.created_at
                  AND c.callback = u.callback",
         ),
@@ -371,8 +374,8 @@ fn changed_interactions<'a>(rows: &[&'a Callback], orders: &mut Vec<Order<'a>>) 
     let each = || rows.iter().map(|callback| &callback.interaction);
     orders.push(Order::new("UPDATE interactions i SET thread = u.thread, external_id = u.external_id, owner = u.owner,
                   allow_children = u.allow_children, queue = u.queue, search = u.search
-              FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bool[], $7::text[],
-                  $8::text[]) AS u(tenant, id, thread, external_id, owner, allow_children, queue, search)
+              FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bool[], $7::text[],
+                  $8::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, thread, external_id, owner, allow_children, queue, search)
               WHERE i.tenant = u.tenant AND i.id = u.id", values![
             each().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
             each().map(|one| one.id.0).collect::<Vec<_>>(),
@@ -491,11 +494,10 @@ const CHANGED_CALLBACKS: &str = "
             since = u.since, transferred_to = u.transferred_to, agent = u.agent, seat = u.seat,
             claim_node = u.claim_node, claim_boot = u.claim_boot, claim_until = u.claim_until, fence = u.fence,
             attempt = u.attempt, ended_at = u.ended_at, revision = u.revision, writes = c.writes + 1, doc = u.doc
-        FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
+        FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
             $9::bigint[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[],
             $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], $20::uuid[], $21::bigint[], $22::bigint[],
-            $23::bigint[], $24::text[])
-            AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
+            $23::bigint[], $24::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
                 since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
                 revision, writes, doc)
         WHERE c.tenant = u.tenant AND c.id = u.id AND c.writes = u.writes";
@@ -508,7 +510,7 @@ fn aside<'a>(set: &'a Set, orders: &mut Vec<Order<'a>>) {
         Order::new(
             "UPDATE callbacks c SET wakes_at = u.at, writes = c.writes + 1,
                   claim_until = CASE WHEN c.claim_until IS NULL THEN NULL ELSE u.at END
-              FROM unnest($1::text[], $2::uuid[], $3::bigint[]) AS u(tenant, id, at)
+              FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[]) LIMIT cardinality($1::text[])) AS u(tenant, id, at)
               WHERE c.tenant = u.tenant AND c.id = u.id AND c.status <> 3",
             values![
                 set.aside
@@ -629,7 +631,7 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
         .map(|(attempt, _)| *attempt)
         .collect();
     if !legs.is_empty() {
-        let order = Order::new("UPDATE attempts a SET legs = u.legs FROM unnest($1::text[], $2::uuid[], $3::text[]) AS u(tenant, id, legs)
+        let order = Order::new("UPDATE attempts a SET legs = u.legs FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, legs)
                   WHERE a.tenant = u.tenant AND a.id = u.id", values![
                 legs.iter().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
                 legs.iter().map(|one| one.id.0).collect::<Vec<_>>(),
@@ -688,8 +690,7 @@ const NEW_ATTEMPTS: &str = "
 const CHANGED_ATTEMPTS: &str = "
     UPDATE attempts a SET route = u.route, answered_at = u.answered_at, ended_at = u.ended_at, counted = u.counted,
         verdict = u.verdict, outcome = u.outcome
-    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::text[], $8::text[])
-        AS u(tenant, id, route, answered_at, ended_at, counted, verdict, outcome)
+    FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::text[], $8::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, route, answered_at, ended_at, counted, verdict, outcome)
     WHERE a.tenant = u.tenant AND a.id = u.id";
 
 // ── places, agents, events, answers ──────────────────────────────────────────────────────────────
@@ -705,7 +706,7 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     }
     if !given.is_empty() {
         orders.push(Order::new(
-            "DELETE FROM slot_places p USING unnest($1::text[], $2::uuid[]) AS u(tenant, holder)
+            "DELETE FROM slot_places p USING (SELECT * FROM unnest($1::text[], $2::uuid[]) LIMIT cardinality($1::text[])) AS u(tenant, holder)
                   WHERE p.tenant = u.tenant AND p.holder = u.holder",
             values![
                 given.iter().map(|key| key.0.as_str()).collect::<Vec<_>>(),
@@ -754,7 +755,7 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     }
     if !less.0.is_empty() {
         orders.push(Order::new("UPDATE slot_counts s SET booked = s.booked + u.delta
-                  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS u(tenant, queue, starts_at, delta)
+                  FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) LIMIT cardinality($1::text[])) AS u(tenant, queue, starts_at, delta)
                   WHERE s.tenant = u.tenant AND s.queue = u.queue AND s.starts_at = u.starts_at", values![less.0, less.1, less.2, less.3]));
     }
     if !more.0.is_empty() {
@@ -776,8 +777,7 @@ fn agents<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     }
     orders.push(Order::new("UPDATE agents a SET engaged = u.engaged, idle_since = coalesce(u.idle_since, a.idle_since),
                       presence = CASE WHEN u.away AND a.presence = 'ready' THEN 'away' ELSE a.presence END
-                  FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bool[])
-                      AS u(tenant, id, had, engaged, idle_since, away)
+                  FROM (SELECT * FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bool[]) LIMIT cardinality($1::text[])) AS u(tenant, id, had, engaged, idle_since, away)
                   WHERE a.tenant = u.tenant AND a.id = u.id AND a.engaged IS NOT DISTINCT FROM u.had", values![
             rows.iter().map(|(agent, _)| agent.tenant.as_str()).collect::<Vec<_>>(),
             rows.iter().map(|(agent, _)| agent.id.0).collect::<Vec<_>>(),

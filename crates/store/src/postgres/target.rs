@@ -139,7 +139,8 @@ impl Target {
         // taken over; a stricter one (`remote_apply`) is.
         "SET statement_timeout = '30s'; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s';
          SET client_min_messages = warning; SET enable_hashjoin = off; SET enable_mergejoin = off;
-         SET enable_bitmapscan = off; SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
+         SET enable_bitmapscan = off; SET enable_seqscan = off; SET jit = off;
+         SET cpu_tuple_cost = 0.1; SET cpu_index_tuple_cost = 0.05; SET plan_cache_mode = force_generic_plan;
          SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') IN ('off', 'local')"
             .to_owned()

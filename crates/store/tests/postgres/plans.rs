@@ -34,6 +34,8 @@ async fn rows_are_found_by_their_keys_from_the_first_day() {
     let mut rules = dn_rules(5);
     rules.capacity = serde_json::from_value(json!({ "per_slot": 5 })).unwrap();
     town.queue("billing", rules).await;
+    // The worst that can be said of a table: that it is known to be empty.
+    database(&town).sql("VACUUM ANALYZE");
     for last in 0..20 {
         let booked = town.order("billing", voice(last), monday()).await;
         let booked = ringback_store::AcceptOrder {
@@ -77,4 +79,21 @@ async fn rows_are_found_by_their_keys_from_the_first_day() {
     let known = BTreeSet::from(FOUND_BY);
     let strange: Vec<_> = used.difference(&known).collect();
     assert!(strange.is_empty(), "found by running through {strange:?}");
+    // A key finds one row, or none. Who runs through the table by it finds all of them each time.
+    let walked = database.sql(
+        "SELECT indexrelname, idx_scan, idx_tup_read FROM pg_stat_user_indexes
+         WHERE relname ~ '^(callbacks|attempts|interactions)_\\d' AND indexrelname ~ '_pkey$'",
+    );
+    let walked: Vec<&str> = walked
+        .lines()
+        .filter(|line| {
+            let mut parts = line
+                .split('|')
+                .skip(1)
+                .map(|part| part.parse::<u64>().unwrap());
+            let (scans, rows) = (parts.next().unwrap(), parts.next().unwrap());
+            rows > 2 * scans
+        })
+        .collect();
+    assert!(walked.is_empty(), "looks, and rows run through: {walked:?}");
 }

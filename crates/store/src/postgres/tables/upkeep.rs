@@ -28,7 +28,7 @@ impl PgTables<'_> {
             ),
             (
                 "DELETE FROM slot_places p USING (SELECT tenant, holder FROM slot_places
-                     WHERE expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) AS old
+                     WHERE expires_at > 0 AND expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) AS old
                  WHERE p.tenant = old.tenant AND p.holder = old.holder RETURNING 1",
                 now,
             ),
