@@ -277,7 +277,7 @@ impl Channel for FakeChannel {
             .map_or(route::WHEN_SHUT, |route| route.turn())
     }
 
-    fn prepare(&self, order: &Order) -> Value {
+    async fn prepare(&self, order: &Order, _: &Places) -> Value {
         json!({ "attempt": order.attempt })
     }
 

@@ -39,8 +39,9 @@ pub trait Channel: Send + Sync + 'static {
     }
 
     /// The identifiers under which the attempt will be known outside, made before anything leaves, so
-    /// that they are stored with the attempt and a restarted node can end what it left.
-    fn prepare(&self, order: &Order) -> Value;
+    /// that they are stored with the attempt and a restarted node can end what it left. They come back in
+    /// [`Order::legs`].
+    async fn prepare(&self, order: &Order, places: &Places) -> Value;
 
     /// Places the order on the places taken for it, and stays until it is over. Progress goes out in order; `stop` ends it early.
     /// Always returns: every wait inside has a limit.

@@ -27,6 +27,8 @@ pub struct Order {
     /// E.164, or none: the route's own.
     pub caller_id: Option<String>,
     pub mail: Option<Mail>,
+    /// What the channel prepared, as it was stored with the attempt; null before.
+    pub legs: Value,
 }
 
 /// Who stands at our end.
@@ -173,6 +175,7 @@ pub(crate) mod tests {
             max_talk: Duration::from_secs(3600),
             caller_id: None,
             mail: None,
+            legs: Value::Null,
         }
     }
 

@@ -350,6 +350,11 @@ impl Places {
         Places(vec![permit])
     }
 
+    /// The route that is tried first.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.0.first().map(|permit| permit.route().name())
+    }
+
     pub(crate) fn into_permits(self) -> Vec<Permit> {
         self.0
     }

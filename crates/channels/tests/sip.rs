@@ -12,7 +12,7 @@ use ringback_callbacks::ids::AgentId;
 use ringback_callbacks::outcome::{CallResult, Outcome, Verdict};
 use ringback_callbacks::queue::LegOrder;
 use ringback_channels::sip::{SipChannel, SipChannelConfig};
-use ringback_channels::{Channel, Near, Order, Progress, Unready};
+use ringback_channels::{Channel, Near, Order, Places, Progress, Unready};
 use ringback_sip::{Listen, SipConfig, SipEngine, Transport};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ async fn an_agent_and_a_customer_talk() {
     let mut order = call_over(&["trunk"], &agent);
     order.caller_id = Some("+15550100".to_owned());
     let id = order.attempt.to_string();
-    let prepared = channel.prepare(&order);
+    let prepared = channel.prepare(&order, &Places::unlimited()).await;
     let (outcome, told) = place(&channel, order).await;
     assert_eq!(
         (outcome.result, outcome.verdict),
@@ -505,8 +505,8 @@ fn a_crash_leaves_no_phone_ringing() {
         let mut legs = node
             .spawn(async move {
                 let channel = channel(&[trunk]).await;
-                let legs = channel.prepare(&order);
                 let places = channel.reserve(&order).expect("room");
+                let legs = channel.prepare(&order, &places).await;
                 tokio::spawn(async move {
                     channel
                         .attempt(order, places, sender, CancellationToken::new())
@@ -545,6 +545,35 @@ fn a_crash_leaves_no_phone_ringing() {
         agent.wait_for("goodbye", |m| m.starts_with("BYE")).await;
         assert_eq!(next.end_orphan(json!({"nothing": "known"})).await, None);
     });
+}
+
+/// The first INVITE leaves as soon as the attempt is stored: its identifiers were stored with it.
+#[tokio::test]
+async fn what_was_stored_with_the_attempt_is_not_stored_again() {
+    let mut stored = Vec::new();
+    for foreseen in [false, true] {
+        let (agent, customer) = (Phone::start(Manner::default()).await, hangs_up().await);
+        let channel = channel(&[route("trunk", customer.port)]).await;
+        let mut order = call_over(&["trunk"], &agent);
+        let prepared = channel.prepare(&order, &Places::unlimited()).await;
+        let id = order.attempt.to_string();
+        if foreseen {
+            order.legs = prepared.clone();
+        }
+        let (outcome, told) = place(&channel, order).await;
+        assert_eq!(outcome.verdict, Verdict::Reached);
+        let legs: Vec<&Value> = told
+            .iter()
+            .filter_map(|report| match report {
+                Progress::Legs(legs, _) => Some(legs),
+                _ => None,
+            })
+            .collect();
+        let inviting = legs.iter().filter(|legs| **legs == &prepared).count();
+        assert_eq!(inviting, usize::from(!foreseen), "{id}");
+        stored.push(legs.len());
+    }
+    assert_eq!(stored[1], stored[0] - 1, "one less for each call");
 }
 
 async fn channel(routes: &[Value]) -> Arc<SipChannel> {

@@ -6,7 +6,7 @@ mod support;
 use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::outcome::{Outcome, Verdict};
 use ringback_channels::smtp::{SmtpChannel, SmtpRoute};
-use ringback_channels::{Channel, Mail, Order, Progress, Unready};
+use ringback_channels::{Channel, Mail, Order, Places, Progress, Unready};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -29,7 +29,7 @@ async fn a_message_arrives_as_it_was_written() {
         in_reply_to: Some("<42@example.org>".to_owned()),
         repeats: None,
     });
-    let prepared = channel.prepare(&order);
+    let prepared = channel.prepare(&order, &Places::unlimited()).await;
     let id = format!("<{}@example.com>", order.attempt);
     let outcome = send(&channel, order).await;
     assert_eq!(

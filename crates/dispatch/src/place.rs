@@ -128,6 +128,8 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
             }
         }
     };
+    let legs = channel.prepare(&order, &places).await;
+    let order = Order { legs, ..order };
     let begun = begin(carrier, channel.as_ref(), &order, &callback).await?;
     if !matches!(begun.state, State::Dialling { attempt: live, .. } if live == attempt) {
         return Some(begun);
@@ -245,6 +247,7 @@ async fn order_for(
         max_talk: rules.max_talk.as_duration(),
         caller_id: rules.caller_id.clone(),
         mail,
+        legs: serde_json::Value::Null,
     })
 }
 
@@ -268,7 +271,7 @@ async fn begin(
         dn,
         location,
         server: carrier.parts.node.name.clone(),
-        legs: channel.prepare(order),
+        legs: order.legs.clone(),
     };
     // `try_tell` repeats the command after a failure: if the first had been stored, the repetition is
     // refused because the callback is dialling already, and the callback is read: it names our attempt.

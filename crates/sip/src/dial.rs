@@ -155,7 +155,13 @@ impl Dial<'_> {
                     LegFailure::of(FailureCause::Malformed, "the address cannot be called")
                 })?;
             leg.invite_proof.clone_from(&proof);
-            leg.record = record(self.party.name, &leg, cseq, body.is_some());
+            leg.record = record(
+                self.party.name,
+                &leg.dialog,
+                &leg.flow,
+                cseq,
+                body.is_some(),
+            );
             let mut refusals = self.engine.transports.refusals();
             self.engine
                 .book
@@ -412,38 +418,7 @@ impl Dial<'_> {
             format!(".{}", self.number)
         };
         *self.number += 1;
-        let local_tag = format!("{id}-{word}{suffix}");
-        let call_id = format!("{id}.{word}{suffix}@{}", engine::host_of(&flow));
-        let display = target
-            .trunk
-            .from_display
-            .as_deref()
-            .map(|d| format!("{} ", call::quoted(d)));
-        let request_uri = target
-            .via_contact
-            .as_ref()
-            .map_or_else(|| target.uri.to_string(), |c| c.uri.clone());
-        let proxy = target
-            .trunk
-            .outbound_proxy
-            .iter()
-            .filter(|_| target.via_contact.is_none());
-        let dialog = Dialog {
-            from: format!(
-                "{}<{}>;tag={local_tag}",
-                display.unwrap_or_default(),
-                engine::from_uri(&target.trunk, &flow)
-            ),
-            to: format!("<{}>", target.uri),
-            remote_tag: None,
-            remote_target: request_uri,
-            route_set: proxy.map(|p| format!("{p};lr")).collect(),
-            cseq: 0,
-            remote_cseq: None,
-            branch_stem: format!("{id}-{word}{suffix}"),
-            call_id,
-            local_tag,
-        };
+        let dialog = new_dialog(id, &format!("{word}{suffix}"), target, &flow);
         let origin = Origin::new(u64::from(fold(&dialog.call_id)), flow.media_host());
         Leg::new(
             self.engine.clone(),
@@ -634,8 +609,76 @@ pub(crate) fn proof(
     Some(((answers.to_owned(), value), seen))
 }
 
-fn record(party: &str, leg: &Leg, cseq: u32, offered: bool) -> LegRecord {
-    let dialog = &leg.dialog;
+/// A dialog that is about to be: everything in it follows from the call, the target and the way to it.
+fn new_dialog(id: &str, word: &str, target: &Target, flow: &Flow) -> Dialog {
+    let local_tag = format!("{id}-{word}");
+    let call_id = format!("{id}.{word}@{}", engine::host_of(flow));
+    let display = target
+        .trunk
+        .from_display
+        .as_deref()
+        .map(|d| format!("{} ", call::quoted(d)));
+    let request_uri = target
+        .via_contact
+        .as_ref()
+        .map_or_else(|| target.uri.to_string(), |c| c.uri.clone());
+    let proxy = target
+        .trunk
+        .outbound_proxy
+        .iter()
+        .filter(|_| target.via_contact.is_none());
+    Dialog {
+        from: format!(
+            "{}<{}>;tag={local_tag}",
+            display.unwrap_or_default(),
+            engine::from_uri(&target.trunk, flow)
+        ),
+        to: format!("<{}>", target.uri),
+        remote_tag: None,
+        remote_target: request_uri,
+        route_set: proxy.map(|p| format!("{p};lr")).collect(),
+        cseq: 0,
+        remote_cseq: None,
+        branch_stem: local_tag.clone(),
+        call_id,
+        local_tag,
+    }
+}
+
+/// A name that takes longer to resolve is looked up when it is called.
+const FORESIGHT: Duration = Duration::from_millis(50);
+
+/// The record of the first INVITE of a call, as it will be unless something changes before it leaves. Nothing leaves,
+/// and no connection is opened for it. `None`: it cannot be said.
+pub(crate) async fn foresee(
+    engine: &Arc<Inner>,
+    id: &str,
+    party: &Party,
+    flow: call::Flow,
+) -> Option<LegRecord> {
+    let target = party.targets.first()?;
+    let way = match &target.via_contact {
+        Some(contact) => contact.flow.clone(),
+        None => {
+            let first = target
+                .trunk
+                .outbound_proxy
+                .as_ref()
+                .unwrap_or(&target.uri)
+                .to_string();
+            let hops = engine.hops_of(&first, &target.trunk);
+            let hops = tokio::time::timeout(FORESIGHT, hops).await.ok()?;
+            let hop = hops.first().filter(|hop| hop.transport == Transport::Udp)?;
+            engine.transports.open(hop).await.ok()?
+        }
+    };
+    let mut dialog = new_dialog(id, "first", target, &way);
+    let cseq = dialog.next_cseq();
+    let offered = flow == call::Flow::HeldOffer;
+    Some(record(party.name, &dialog, &way, cseq, offered))
+}
+
+fn record(party: &str, dialog: &Dialog, flow: &Flow, cseq: u32, offered: bool) -> LegRecord {
     LegRecord {
         party: party.to_owned(),
         call_id: dialog.call_id.clone(),
@@ -646,10 +689,10 @@ fn record(party: &str, leg: &Leg, cseq: u32, offered: bool) -> LegRecord {
         request_uri: dialog.remote_target.clone(),
         from: dialog.from.clone(),
         to: dialog.to.clone(),
-        destination: leg.flow.remote,
-        transport: leg.flow.transport,
-        server_name: leg.flow.name.clone(),
-        sent_by: leg.flow.sent_by.clone(),
+        destination: flow.remote,
+        transport: flow.transport,
+        server_name: flow.name.clone(),
+        sent_by: flow.sent_by.clone(),
         invite_routes: dialog.route_set.clone(),
         route_set: dialog.route_set.clone(),
         remote_target: None,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bridge,
-    call::{BridgeCall, BridgeEnd, BridgeEvent, LegRecord, Target, Trunk},
+    call::{self, BridgeCall, BridgeEnd, BridgeEvent, LegRecord, Party, Target, Trunk},
     config::{Listen, SipConfig},
     dialog::Dialog,
     failure::{FailureCause, LegFailure},
@@ -88,6 +88,13 @@ impl SipEngine {
     /// The sockets we listen on, with their real ports.
     pub fn local_addrs(&self) -> Vec<Listen> {
         self.inner.transports.local()
+    }
+
+    /// The record of a call's first INVITE as [`bridge`](SipEngine::bridge) will tell it, before anything leaves: what
+    /// is stored with the attempt need not be stored once more while a customer waits. `None` where it cannot be
+    /// said, or only after asking somebody.
+    pub async fn foresee(&self, id: &str, first: &Party, flow: call::Flow) -> Option<LegRecord> {
+        crate::dial::foresee(&self.inner, id, first, flow).await
     }
 
     /// Calls the first party, then the second, joins them, and stays until both legs are gone.

@@ -4,7 +4,7 @@ use super::config::{DIRECT, DirectRoute, RouteError, SipRoute, Way};
 use super::legs::Legs;
 use super::outcome::{self, Circumstances};
 use super::pings;
-use super::plan::{CUSTOMER, Plan, Unplaceable, Ways};
+use super::plan::{CUSTOMER, FLOW, Plan, Unplaceable, Ways};
 use crate::Channel;
 use crate::masked::masked;
 use crate::order::{Near, Order, Progress, Receipt, RouteHealth, Unready};
@@ -87,7 +87,7 @@ impl SipChannel {
         let over = CancellationToken::new();
         let mut watch = Watch {
             ways: &self.ways,
-            legs: Legs::new(&order),
+            legs: Legs::from_json(order.legs.clone()).unwrap_or_else(|| Legs::new(&order)),
             routes: plan
                 .permits
                 .iter()
@@ -160,8 +160,16 @@ impl Channel for SipChannel {
         self.ways.turn(order)
     }
 
-    fn prepare(&self, order: &Order) -> Value {
-        Legs::new(order).to_json()
+    async fn prepare(&self, order: &Order, places: &Places) -> Value {
+        let mut legs = Legs::new(order);
+        if let Some(first) = self.ways.first(order, places, &self.engine) {
+            let id = order.attempt.to_string();
+            let foreseen = self.engine.foresee(&id, &first, FLOW).await;
+            if let Some(record) = foreseen {
+                legs.note(record);
+            }
+        }
+        legs.to_json()
     }
 
     async fn attempt(
@@ -244,6 +252,8 @@ struct Watch<'a> {
 impl Watch<'_> {
     async fn take(&mut self, event: BridgeEvent) {
         match event {
+            // It was stored with the attempt.
+            BridgeEvent::Leg(record, _) if self.legs.has(&record) => {}
             BridgeEvent::Leg(record, receipt) => {
                 self.legs.note(record);
                 self.tell(Progress::Legs(self.legs.to_json(), Receipt::of(receipt)))

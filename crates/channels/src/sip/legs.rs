@@ -48,6 +48,11 @@ impl Legs {
         }
     }
 
+    /// Whether exactly this was noted last of the leg.
+    pub(super) fn has(&self, record: &LegRecord) -> bool {
+        self.records.get(&record.call_id) == Some(record)
+    }
+
     pub(super) fn to_json(&self) -> Value {
         // A struct of strings and numbers always has a JSON form.
         serde_json::to_value(self).unwrap_or_default()

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 pub(super) const AGENT: &str = "agent";
 pub(super) const CUSTOMER: &str = "customer";
+/// How two legs are joined.
+pub(super) const FLOW: Flow = Flow::HeldOffer;
 
 /// Every route of the channel, checked.
 pub(super) struct Ways {
@@ -128,7 +130,7 @@ impl Ways {
             id: order.attempt.to_string(),
             first,
             second,
-            flow: Flow::HeldOffer,
+            flow: FLOW,
             ring_first,
             ring_second,
             max_talk: order.max_talk,
@@ -141,6 +143,21 @@ impl Ways {
             near_is_dn,
             near_has_route,
         })
+    }
+
+    /// Who is called first, at the first address, if that can be said.
+    pub(super) fn first(
+        &self,
+        order: &Order,
+        places: &Places,
+        engine: &SipEngine,
+    ) -> Option<Party> {
+        let (name, target) = match order.leg_order {
+            LegOrder::AgentFirst => (AGENT, self.near(&order.near, engine).ok()?),
+            LegOrder::CustomerFirst => (CUSTOMER, self.customer_target(order, places.first()?)?),
+        };
+        let targets = vec![target];
+        Some(Party { name, targets })
     }
 
     /// Where our own end is called: a phone registered with us, a full address, or an extension of a PBX.

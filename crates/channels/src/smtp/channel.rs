@@ -113,7 +113,7 @@ impl Channel for SmtpChannel {
         route::turn(self.routes_of(order))
     }
 
-    fn prepare(&self, order: &Order) -> Value {
+    async fn prepare(&self, order: &Order, _: &Places) -> Value {
         let ways = self.ways_of(order);
         let message_id = order.mail.as_ref().and_then(|mail| {
             let from = message::sender(mail, &ways.first()?.relay.from).ok()?;

@@ -51,6 +51,7 @@ pub fn order(kind: ResponseType, contact: &str, routes: &[&str]) -> Order {
         max_talk: Duration::from_secs(60),
         caller_id: None,
         mail: None,
+        legs: serde_json::Value::Null,
     }
 }
 

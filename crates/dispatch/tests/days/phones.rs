@@ -158,7 +158,7 @@ impl Channel for Exchange {
         }
     }
 
-    fn prepare(&self, order: &Order) -> Value {
+    async fn prepare(&self, order: &Order, _: &Places) -> Value {
         json!({ "attempt": order.attempt })
     }
 

@@ -326,7 +326,7 @@ impl Channel for Broken {
         Ok(Places::unlimited())
     }
 
-    fn prepare(&self, order: &Order) -> Value {
+    async fn prepare(&self, order: &Order, _: &Places) -> Value {
         json!({ "attempt": order.attempt })
     }
 

@@ -111,7 +111,7 @@ impl Channel for Null {
         Ok(Places::unlimited())
     }
 
-    fn prepare(&self, order: &Order) -> Value {
+    async fn prepare(&self, order: &Order, _: &Places) -> Value {
         json!({"attempt": order.attempt})
     }
 

@@ -8,7 +8,9 @@ use super::setback::Setback;
 use super::spread::Spread;
 use super::town;
 use super::wire::{Load, Until, drive, request};
+use crate::clock::SystemClock;
 use jiff::{SignedDuration, Timestamp};
+use ringback_callbacks::clock::Clock;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -163,10 +165,8 @@ pub async fn floor(
     let first = whole_ms(Timestamp::now()) + SignedDuration::from_millis(50);
     let moment = move |index: u64| first + APART * i32::try_from(index).unwrap_or(i32::MAX);
     for index in 0..count {
-        let left = Timestamp::now().duration_until(moment(index));
-        if left.is_positive() {
-            tokio::time::sleep(left.unsigned_abs()).await;
-        }
+        // The same timer that the server waits by.
+        SystemClock.sleep_until(moment(index)).await;
         if let Some(conn) = &file {
             // Here and not on a thread of its own: nothing else is to be done meanwhile.
             let mut insert = conn.prepare_cached(statement).map_err(&failed)?;
