@@ -142,15 +142,11 @@ impl Receipt {
 
 /// What happens while a bridge is made and held.
 #[derive(Clone, Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a dozen events per call, most of them records"
-)]
 pub enum BridgeEvent {
     /// The identity of a leg as it now stands. Sent before each INVITE leaves, and the engine waits until
     /// the channel took it and the receipt was dropped; a closed channel ends the call, because an INVITE
     /// nobody recorded must not leave.
-    Leg(LegRecord, Receipt),
+    Leg(Box<LegRecord>, Receipt),
     Trying {
         party: &'static str,
     },

@@ -275,7 +275,7 @@ async fn receive(inner: Arc<Inner>, mut incoming: rsipstack::transaction::Transa
             | Method::Subscribe
             | Method::Update => match inner.dialogs.find(&tx.request) {
                 // A leg that cannot keep up with its own peer answers 500 by dropping the request.
-                Some(leg) => drop(leg.try_send(tx)),
+                Some(leg) => drop(leg.try_send(Box::new(tx))),
                 None => tx.answer(481),
             },
         }

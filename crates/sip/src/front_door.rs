@@ -27,7 +27,7 @@ use crate::{
 /// The methods we take inside a dialog.
 pub(crate) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK, INFO";
 
-type OpenDialogs = HashMap<(String, String), mpsc::Sender<ServerTx>>;
+type OpenDialogs = HashMap<(String, String), mpsc::Sender<Box<ServerTx>>>;
 
 /// Our dialogs, by Call-ID and our tag.
 #[derive(Clone, Default)]
@@ -37,7 +37,7 @@ pub(crate) struct Dialogs {
 
 impl Dialogs {
     /// Opens a door for requests of one dialog.
-    pub(crate) fn open(&self, call_id: &str, local_tag: &str) -> mpsc::Receiver<ServerTx> {
+    pub(crate) fn open(&self, call_id: &str, local_tag: &str) -> mpsc::Receiver<Box<ServerTx>> {
         let (sender, receiver) = mpsc::channel(16);
         self.lock()
             .insert((call_id.to_owned(), local_tag.to_owned()), sender);
@@ -49,7 +49,7 @@ impl Dialogs {
             .remove(&(call_id.to_owned(), local_tag.to_owned()));
     }
 
-    pub(crate) fn find(&self, request: &Request) -> Option<mpsc::Sender<ServerTx>> {
+    pub(crate) fn find(&self, request: &Request) -> Option<mpsc::Sender<Box<ServerTx>>> {
         let call_id = message::call_id(&request.headers)?.to_owned();
         let tag = message::to_tag(&request.headers)?;
         self.lock().get(&(call_id, tag)).cloned()

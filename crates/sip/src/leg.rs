@@ -39,7 +39,7 @@ pub(crate) struct Leg {
     /// The way was opened by the phone itself: never look elsewhere for it.
     pinned: bool,
     trunk_address: std::net::IpAddr,
-    inbound: mpsc::Receiver<ServerTx>,
+    inbound: mpsc::Receiver<Box<ServerTx>>,
     events: mpsc::Sender<BridgeEvent>,
     timer: Option<SessionTimer>,
     refresh: Option<Offering>,
@@ -153,7 +153,7 @@ impl Leg {
     pub(crate) async fn tell_record(&self) -> bool {
         let (receipt, _gone) = Receipt::new();
         self.events
-            .send(BridgeEvent::Leg(self.record.clone(), receipt))
+            .send(BridgeEvent::Leg(Box::new(self.record.clone()), receipt))
             .await
             .is_ok()
     }
@@ -161,7 +161,7 @@ impl Leg {
     /// The same, and waits until it is kept: for what must not leave the house unrecorded.
     pub(crate) async fn record_kept(&self) -> bool {
         let (receipt, mut gone) = Receipt::new();
-        let event = BridgeEvent::Leg(self.record.clone(), receipt);
+        let event = BridgeEvent::Leg(Box::new(self.record.clone()), receipt);
         if self.events.send(event).await.is_err() {
             return false;
         }
@@ -258,7 +258,7 @@ impl Leg {
             tokio::select! {
                 request = self.inbound.recv() => match request {
                     Some(request) => {
-                        if let Some(request) = self.screen(request) {
+                        if let Some(request) = self.screen(*request) {
                             return LegEvent::Request(request);
                         }
                     }

@@ -57,7 +57,7 @@ async fn crash(
             .unwrap();
         if let BridgeEvent::Leg(record, _) = event {
             records.retain(|r| r.call_id != record.call_id);
-            records.push(record);
+            records.push(*record);
         }
     }
     if customer.count("ACK") == 0 {

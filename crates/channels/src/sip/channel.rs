@@ -255,7 +255,7 @@ impl Watch<'_> {
             // It was stored with the attempt.
             BridgeEvent::Leg(record, _) if self.legs.has(&record) => {}
             BridgeEvent::Leg(record, receipt) => {
-                self.legs.note(record);
+                self.legs.note(*record);
                 self.tell(Progress::Legs(self.legs.to_json(), Receipt::of(receipt)))
                     .await;
             }

@@ -21,6 +21,10 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::outcome::Verdict;
 use uuid::Uuid;
 
+mod sql;
+
+use sql::*;
+
 /// What is written to one table.
 pub(super) struct Order<'a> {
     sql: &'static str,
@@ -215,19 +219,6 @@ fn customers<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
     }
 }
 
-const NEW_CUSTOMERS: &str = "
-    INSERT INTO customers (tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search)
-    SELECT tenant, id, name, time_zone, do_not_call, created_at, revision, string_to_array(contacts, E'\\n'), search
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[], $8::text[],
-        $9::text[]) AS u(tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search)";
-
-const CHANGED_CUSTOMERS: &str = "
-        UPDATE customers c SET name = u.name, time_zone = u.time_zone, do_not_call = u.do_not_call,
-            revision = u.revision, contacts = string_to_array(u.contacts, E'\\n'), search = u.search
-        FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[],
-            $8::text[], $9::text[], $10::bigint[]) LIMIT cardinality($1::text[])) AS u(tenant, id, name, time_zone, do_not_call, created_at, revision, contacts, search, stored)
-        WHERE c.tenant = u.tenant AND c.id = u.id AND c.revision = u.stored";
-
 fn contacts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     let (mut tenants, mut names, mut owners) = (Vec::new(), Vec::new(), Vec::new());
     let (mut gone_tenants, mut gone) = (Vec::new(), Vec::new());
@@ -246,17 +237,11 @@ fn contacts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
         }
     }
     if !gone.is_empty() {
-        orders.push(Order::new("DELETE FROM customer_contacts c USING (SELECT * FROM unnest($1::text[], $2::text[]) LIMIT cardinality($1::text[])) AS u(tenant, contact)
-                  WHERE c.tenant = u.tenant AND c.contact = u.contact", values![gone_tenants, gone]));
+        orders.push(Order::new(GONE_CONTACTS, values![gone_tenants, gone]));
     }
     if !names.is_empty() {
         // The contact is locked since its owner was asked for: nobody else writes it.
-        orders.push(Order::new(
-            "INSERT INTO customer_contacts (tenant, contact, customer)
-                  SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
-                  ON CONFLICT (tenant, contact) DO UPDATE SET customer = excluded.customer",
-            values![tenants, names, owners],
-        ));
+        orders.push(Order::new(NEW_CONTACTS, values![tenants, names, owners]));
     }
 }
 
@@ -311,22 +296,16 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
         orders.push(Order::new(CHANGED_CALLBACKS, columns(&changed)?).exactly(changed.len()));
     }
     for (rows, sql) in [
+        (gone, GONE_NAMES),
         (
-            gone,
-            "DELETE FROM callback_contacts c
-             USING (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[]) LIMIT cardinality($1::text[])) AS u(tenant, contact, created_at, callback)
-             WHERE c.tenant = u.tenant AND c.contact = u.contact AND c.created_at = u.created_at
-                 AND c.callback = u.callback",
-        ),
-        (
-            named,
-            // A plan may name a contact twice.
-            "INSERT INTO callback_contacts (tenant, contact, created_at, callback)
-             SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[]) ON CONFLICT DO NOTHING",
+            named, // A plan may name a contact twice.
+            NEW_NAMES,
         ),
     ] {
         if !rows.is_empty() {
-            orders.push(Order::new(sql, values![
+            orders.push(Order::new(
+                sql,
+                values![
                     rows.iter()
                         .map(|(callback, _)| callback.interaction.tenant.as_str())
                         .collect::<Vec<_>>(),
@@ -337,7 +316,8 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
                     rows.iter()
                         .map(|(callback, _)| callback.interaction.id.0)
                         .collect::<Vec<_>>(),
-                ]));
+                ],
+            ));
         }
     }
     Ok(())
@@ -345,10 +325,9 @@ fn callbacks<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>
 
 fn interactions<'a>(rows: impl Iterator<Item = &'a Callback> + Clone, orders: &mut Vec<Order<'a>>) {
     let each = || rows.clone().map(|callback| &callback.interaction);
-    orders.push(Order::new("INSERT INTO interactions (tenant, id, entity_type, customer, parent, thread, external_id, owner,
-                  allow_children, created_at, queue, search)
-              SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::uuid[], $6::text[], $7::text[],
-                  $8::bigint[], $9::bool[], $10::bigint[], $11::text[], $12::text[])", values![
+    orders.push(Order::new(
+        NEW_INTERACTIONS,
+        values![
             each().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
             each().map(|one| one.id.0).collect::<Vec<_>>(),
             each().map(|one| one.entity_type.0).collect::<Vec<_>>(),
@@ -367,16 +346,15 @@ fn interactions<'a>(rows: impl Iterator<Item = &'a Callback> + Clone, orders: &m
                 .map(|callback| callback.queue.as_str())
                 .collect::<Vec<_>>(),
             each().map(effects::search_text).collect::<Vec<_>>(),
-        ]));
+        ],
+    ));
 }
 
 fn changed_interactions<'a>(rows: &[&'a Callback], orders: &mut Vec<Order<'a>>) {
     let each = || rows.iter().map(|callback| &callback.interaction);
-    orders.push(Order::new("UPDATE interactions i SET thread = u.thread, external_id = u.external_id, owner = u.owner,
-                  allow_children = u.allow_children, queue = u.queue, search = u.search
-              FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::bool[], $7::text[],
-                  $8::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, thread, external_id, owner, allow_children, queue, search)
-              WHERE i.tenant = u.tenant AND i.id = u.id", values![
+    orders.push(Order::new(
+        CHANGED_INTERACTIONS,
+        values![
             each().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
             each().map(|one| one.id.0).collect::<Vec<_>>(),
             each().map(|one| one.thread.as_deref()).collect::<Vec<_>>(),
@@ -389,7 +367,8 @@ fn changed_interactions<'a>(rows: &[&'a Callback], orders: &mut Vec<Order<'a>>) 
                 .map(|callback| callback.queue.as_str())
                 .collect::<Vec<_>>(),
             each().map(effects::search_text).collect::<Vec<_>>(),
-        ]));
+        ],
+    ));
 }
 
 /// The same columns for new rows and for changed ones.
@@ -473,45 +452,13 @@ fn columns<'a>(rows: &[(&'a Callback, i64)]) -> Result<Vec<Box<dyn Value + 'a>>>
     ])
 }
 
-const NEW_CALLBACKS: &str = "
-    INSERT INTO callbacks (tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail,
-        wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
-        revision, writes, doc)
-    SELECT tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail,
-        wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
-        revision, writes + 1, doc
-    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
-        $9::bigint[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[],
-        $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], $20::uuid[], $21::bigint[], $22::bigint[],
-        $23::bigint[], $24::text[])
-        AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
-            since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
-            revision, writes, doc)";
-
-const CHANGED_CALLBACKS: &str = "
-        UPDATE callbacks c SET queue = u.queue, state = u.state, callback_status = u.callback_status,
-            status = u.status, start_time = u.start_time, rank = u.rank, by_mail = u.by_mail, wakes_at = u.wakes_at,
-            since = u.since, transferred_to = u.transferred_to, agent = u.agent, seat = u.seat,
-            claim_node = u.claim_node, claim_boot = u.claim_boot, claim_until = u.claim_until, fence = u.fence,
-            attempt = u.attempt, ended_at = u.ended_at, revision = u.revision, writes = c.writes + 1, doc = u.doc
-        FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
-            $9::bigint[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[],
-            $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], $20::uuid[], $21::bigint[], $22::bigint[],
-            $23::bigint[], $24::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
-                since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
-                revision, writes, doc)
-        WHERE c.tenant = u.tenant AND c.id = u.id AND c.writes = u.writes";
-
 fn aside<'a>(set: &'a Set, orders: &mut Vec<Order<'a>>) {
     if set.aside.is_empty() {
         return;
     }
     orders.push(
         Order::new(
-            "UPDATE callbacks c SET wakes_at = u.at, writes = c.writes + 1,
-                  claim_until = CASE WHEN c.claim_until IS NULL THEN NULL ELSE u.at END
-              FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::bigint[]) LIMIT cardinality($1::text[])) AS u(tenant, id, at)
-              WHERE c.tenant = u.tenant AND c.id = u.id AND c.status <> 3",
+            SET_ASIDE,
             values![
                 set.aside
                     .iter()
@@ -631,12 +578,18 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
         .map(|(attempt, _)| *attempt)
         .collect();
     if !legs.is_empty() {
-        let order = Order::new("UPDATE attempts a SET legs = u.legs FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, legs)
-                  WHERE a.tenant = u.tenant AND a.id = u.id", values![
-                legs.iter().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
+        let order = Order::new(
+            NEW_LEGS,
+            values![
+                legs.iter()
+                    .map(|one| one.tenant.as_str())
+                    .collect::<Vec<_>>(),
                 legs.iter().map(|one| one.id.0).collect::<Vec<_>>(),
-                legs.iter().map(|one| one.legs.to_string()).collect::<Vec<_>>(),
-            ]);
+                legs.iter()
+                    .map(|one| one.legs.to_string())
+                    .collect::<Vec<_>>(),
+            ],
+        );
         let again = rows
             .iter()
             .any(|(_, row)| row.legs && row.fresh == Fresh::Changed);
@@ -648,17 +601,27 @@ fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>)
         .map(|(attempt, _)| *attempt)
         .collect();
     if !calls.is_empty() {
-        orders.push(Order::new("INSERT INTO recent_calls (tenant, contact, attempt, callback, began_at, in_call, rang)
-                  SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bool[], $7::bool[])
-                  ON CONFLICT (tenant, contact, attempt) DO UPDATE SET in_call = excluded.in_call, rang = excluded.rang", values![
-                calls.iter().map(|one| one.tenant.as_str()).collect::<Vec<_>>(),
-                calls.iter().map(|one| one.contact.as_str()).collect::<Vec<_>>(),
+        orders.push(Order::new(
+            CALLS,
+            values![
+                calls
+                    .iter()
+                    .map(|one| one.tenant.as_str())
+                    .collect::<Vec<_>>(),
+                calls
+                    .iter()
+                    .map(|one| one.contact.as_str())
+                    .collect::<Vec<_>>(),
                 calls.iter().map(|one| one.id.0).collect::<Vec<_>>(),
                 calls.iter().map(|one| one.callback.0).collect::<Vec<_>>(),
                 calls.iter().map(|one| ms(one.began_at)).collect::<Vec<_>>(),
-                calls.iter().map(|one| one.ended_at.is_none()).collect::<Vec<_>>(),
+                calls
+                    .iter()
+                    .map(|one| one.ended_at.is_none())
+                    .collect::<Vec<_>>(),
                 calls.iter().map(|one| rang(one)).collect::<Vec<_>>(),
-            ]));
+            ],
+        ));
     }
     Ok(())
 }
@@ -680,19 +643,6 @@ pub(super) fn rang(attempt: &Attempt) -> bool {
         || !matches!(outcome.verdict, Verdict::RouteFault | Verdict::AgentFault)
 }
 
-const NEW_ATTEMPTS: &str = "
-    INSERT INTO attempts (tenant, id, callback, number, channel, route, agent, dn, contact, by_mail, fence, began_at,
-        answered_at, ended_at, counted, verdict, outcome, legs)
-    SELECT * FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::bigint[],
-        $8::text[], $9::text[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bool[],
-        $16::text[], $17::text[], $18::text[])";
-
-const CHANGED_ATTEMPTS: &str = "
-    UPDATE attempts a SET route = u.route, answered_at = u.answered_at, ended_at = u.ended_at, counted = u.counted,
-        verdict = u.verdict, outcome = u.outcome
-    FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::text[], $8::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, route, answered_at, ended_at, counted, verdict, outcome)
-    WHERE a.tenant = u.tenant AND a.id = u.id";
-
 // ── places, agents, events, answers ──────────────────────────────────────────────────────────────
 
 fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
@@ -706,8 +656,7 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     }
     if !given.is_empty() {
         orders.push(Order::new(
-            "DELETE FROM slot_places p USING (SELECT * FROM unnest($1::text[], $2::uuid[]) LIMIT cardinality($1::text[])) AS u(tenant, holder)
-                  WHERE p.tenant = u.tenant AND p.holder = u.holder",
+            GIVEN_PLACES,
             values![
                 given.iter().map(|key| key.0.as_str()).collect::<Vec<_>>(),
                 given.iter().map(|key| key.1.0).collect::<Vec<_>>(),
@@ -715,10 +664,9 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
         ));
     }
     if !taken.is_empty() {
-        orders.push(Order::new("INSERT INTO slot_places (tenant, holder, queue, starts_at, customer)
-                  SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::text[])
-                  ON CONFLICT (tenant, holder) DO UPDATE SET queue = excluded.queue, starts_at = excluded.starts_at,
-                      customer = excluded.customer", values![
+        orders.push(Order::new(
+            TAKEN_PLACES,
+            values![
                 taken
                     .iter()
                     .map(|(key, _)| key.0.as_str())
@@ -736,7 +684,8 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
                     .iter()
                     .map(|(_, place)| place.customer.as_str())
                     .collect::<Vec<_>>(),
-            ]));
+            ],
+        ));
     }
     // More is counted under the queue's lock; less may be counted by anybody at any time.
     let mut more: (Vec<&str>, Vec<&str>, Vec<i64>, Vec<i32>) = Default::default();
@@ -754,14 +703,16 @@ fn places<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
         }
     }
     if !less.0.is_empty() {
-        orders.push(Order::new("UPDATE slot_counts s SET booked = s.booked + u.delta
-                  FROM (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) LIMIT cardinality($1::text[])) AS u(tenant, queue, starts_at, delta)
-                  WHERE s.tenant = u.tenant AND s.queue = u.queue AND s.starts_at = u.starts_at", values![less.0, less.1, less.2, less.3]));
+        orders.push(Order::new(
+            LESS_COUNTED,
+            values![less.0, less.1, less.2, less.3],
+        ));
     }
     if !more.0.is_empty() {
-        orders.push(Order::new("INSERT INTO slot_counts (tenant, queue, starts_at, booked)
-                  SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[])
-                  ON CONFLICT (tenant, queue, starts_at) DO UPDATE SET booked = slot_counts.booked + excluded.booked", values![more.0, more.1, more.2, more.3]));
+        orders.push(Order::new(
+            MORE_COUNTED,
+            values![more.0, more.1, more.2, more.3],
+        ));
     }
 }
 
@@ -775,17 +726,28 @@ fn agents<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     if rows.is_empty() {
         return;
     }
-    orders.push(Order::new("UPDATE agents a SET engaged = u.engaged, idle_since = coalesce(u.idle_since, a.idle_since),
-                      presence = CASE WHEN u.away AND a.presence = 'ready' THEN 'away' ELSE a.presence END
-                  FROM (SELECT * FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::uuid[], $5::bigint[], $6::bool[]) LIMIT cardinality($1::text[])) AS u(tenant, id, had, engaged, idle_since, away)
-                  WHERE a.tenant = u.tenant AND a.id = u.id AND a.engaged IS NOT DISTINCT FROM u.had", values![
-            rows.iter().map(|(agent, _)| agent.tenant.as_str()).collect::<Vec<_>>(),
-            rows.iter().map(|(agent, _)| agent.id.0).collect::<Vec<_>>(),
-            rows.iter().map(|(_, row)| row.engaged.map(|id| id.0)).collect::<Vec<_>>(),
-            rows.iter().map(|(agent, _)| agent.engaged.map(|id| id.0)).collect::<Vec<_>>(),
-            rows.iter().map(|(_, row)| row.idle_since).collect::<Vec<_>>(),
-            rows.iter().map(|(_, row)| row.away).collect::<Vec<_>>(),
-        ]).exactly(rows.len()));
+    orders.push(
+        Order::new(
+            CHANGED_AGENTS,
+            values![
+                rows.iter()
+                    .map(|(agent, _)| agent.tenant.as_str())
+                    .collect::<Vec<_>>(),
+                rows.iter().map(|(agent, _)| agent.id.0).collect::<Vec<_>>(),
+                rows.iter()
+                    .map(|(_, row)| row.engaged.map(|id| id.0))
+                    .collect::<Vec<_>>(),
+                rows.iter()
+                    .map(|(agent, _)| agent.engaged.map(|id| id.0))
+                    .collect::<Vec<_>>(),
+                rows.iter()
+                    .map(|(_, row)| row.idle_since)
+                    .collect::<Vec<_>>(),
+                rows.iter().map(|(_, row)| row.away).collect::<Vec<_>>(),
+            ],
+        )
+        .exactly(rows.len()),
+    );
 }
 
 fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<()> {
@@ -832,15 +794,6 @@ fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<
     Ok(())
 }
 
-/// 2^20 events a transaction: groups have a few thousand at most.
-const NEW_EVENTS: &str = "
-    INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash)
-    SELECT tenant, base.seq + place, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash
-    FROM (SELECT ((pg_current_xact_id()::text::bigint + $1) << 20) + $2 AS seq) AS base,
-        unnest($3::text[], $4::uuid[], $5::int[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[],
-            $11::text[], $12::text[], $13::text[]) WITH ORDINALITY
-            AS u(tenant, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash, place)";
-
 fn answers<'a>(set: &'a Set, written: &'a Written, now: i64, orders: &mut Vec<Order<'a>>) {
     let rows: Vec<_> = written
         .answers
@@ -850,25 +803,29 @@ fn answers<'a>(set: &'a Set, written: &'a Written, now: i64, orders: &mut Vec<Or
     if rows.is_empty() {
         return;
     }
-    orders.push(Order::new("INSERT INTO idempotency (tenant, application, key, fingerprint, answer, expires_at)
-                  SELECT * FROM unnest($2::text[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bigint[])
-                  ON CONFLICT (tenant, application, key) DO UPDATE SET fingerprint = excluded.fingerprint,
-                      answer = excluded.answer, expires_at = excluded.expires_at
-                  WHERE idempotency.expires_at <= $1", values![
-            now,
-            rows.iter()
-                .map(|(key, _)| key.0.as_str())
-                .collect::<Vec<_>>(),
-            rows.iter().map(|(key, _)| key.1).collect::<Vec<_>>(),
-            rows.iter()
-                .map(|(key, _)| key.2.as_str())
-                .collect::<Vec<_>>(),
-            rows.iter()
-                .map(|(_, kept)| kept.fingerprint.to_vec())
-                .collect::<Vec<Vec<u8>>>(),
-            rows.iter().map(|(_, kept)| &*kept.answer).collect::<Vec<_>>(),
-            rows.iter()
-                .map(|(_, kept)| kept.expires_at)
-                .collect::<Vec<_>>(),
-        ]).exactly(rows.len()));
+    orders.push(
+        Order::new(
+            NEW_ANSWERS,
+            values![
+                now,
+                rows.iter()
+                    .map(|(key, _)| key.0.as_str())
+                    .collect::<Vec<_>>(),
+                rows.iter().map(|(key, _)| key.1).collect::<Vec<_>>(),
+                rows.iter()
+                    .map(|(key, _)| key.2.as_str())
+                    .collect::<Vec<_>>(),
+                rows.iter()
+                    .map(|(_, kept)| kept.fingerprint.to_vec())
+                    .collect::<Vec<Vec<u8>>>(),
+                rows.iter()
+                    .map(|(_, kept)| &*kept.answer)
+                    .collect::<Vec<_>>(),
+                rows.iter()
+                    .map(|(_, kept)| kept.expires_at)
+                    .collect::<Vec<_>>(),
+            ],
+        )
+        .exactly(rows.len()),
+    );
 }
