@@ -50,6 +50,8 @@ pub struct Settings {
     pub catch_up_per_second: u32,
     /// The clock is read again at least this often, so that a jump of the wall clock is noticed.
     pub longest_sleep: Duration,
+    /// Whose windows said in local time are resolved again before anything is dialled.
+    pub local_time_of: Option<TenantId>,
 }
 
 impl Default for Settings {
@@ -60,6 +62,7 @@ impl Default for Settings {
             batch: 256,
             catch_up_per_second: 10,
             longest_sleep: Duration::from_secs(30),
+            local_time_of: None,
         }
     }
 }
@@ -267,8 +270,10 @@ impl Dispatcher {
     }
 }
 
-/// Nothing is dialled before it is known how much of each route is ours.
+/// Nothing is dialled before it is known what the hours that were agreed are by the rules of local time of now, and how
+/// much of each route is ours.
 async fn work(parts: Arc<Parts>, tasks: TaskTracker) {
+    windows::again(&parts).await;
     match share::first(&parts).await {
         Some(good_until) => {
             let sharing = tokio::spawn(share::keep(parts.clone(), good_until));

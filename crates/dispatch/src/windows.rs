@@ -1,9 +1,47 @@
 //! At the start: windows said in local time are resolved again, by the rules of local time of now.
 
+use crate::Parts;
 use jiff::Timestamp;
 use ringback_callbacks::ids::TenantId;
 use ringback_callbacks::lifecycle::{Command, Refusal};
+use ringback_callbacks::wire_time::plus;
 use ringback_store::{ApplyOrder, CallbackQuery, Store, StoreError};
+use std::time::Duration;
+
+/// After a failure of the store.
+const REST: Duration = Duration::from_secs(1);
+
+/// Before anything is dialled: the hour that was agreed may be another instant now. It takes a few seconds where half a
+/// million wait, in which the API answers already.
+pub(crate) async fn again(parts: &Parts) {
+    let Some(tenant) = &parts.settings.local_time_of else {
+        return;
+    };
+    loop {
+        let resolved = resolve_windows(parts.store.as_ref(), tenant, parts.clock.now());
+        let resolved = tokio::select! {
+            biased;
+            () = parts.draining.cancelled() => return,
+            resolved = resolved => resolved,
+        };
+        match resolved {
+            Ok(0) => return,
+            Ok(moved) => {
+                tracing::warn!(callbacks = moved, "new rules of local time moved windows");
+                return;
+            }
+            Err(error) => {
+                parts.observer.store_failed();
+                tracing::error!(error = %error, "windows in local time cannot be resolved; trying again");
+            }
+        }
+        tokio::select! {
+            biased;
+            () = parts.draining.cancelled() => return,
+            () = parts.clock.sleep_until(plus(parts.clock.now(), REST)) => {}
+        }
+    }
+}
 
 /// Callbacks read at a time.
 const PAGE: usize = 200;

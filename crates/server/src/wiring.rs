@@ -11,7 +11,7 @@ use ringback_callbacks::wire_time;
 use ringback_channels::sip::{SipChannel, SipChannelConfig};
 use ringback_channels::smtp::SmtpChannel;
 use ringback_channels::{Channel, Channels};
-use ringback_dispatch::{Dispatcher, Planner, Settings, Surroundings, resolve_windows};
+use ringback_dispatch::{Dispatcher, Planner, Settings, Surroundings};
 use ringback_sip::SipEngine;
 use ringback_store::{OpenOptions, Store, StoreError};
 use std::fs::{DirBuilder, File, OpenOptions as FileOptions, TryLockError};
@@ -94,17 +94,6 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         .await
         .map_err(StartError::Store)?;
     seed(&config, store.as_ref(), clock.as_ref()).await?;
-    // Before anything is dialled: the hour that was agreed may be another instant now.
-    let moved = resolve_windows(store.as_ref(), &config.server.tenant, clock.now())
-        .await
-        .map_err(StartError::Store)?;
-    if moved > 0 {
-        tracing::warn!(
-            callbacks = moved,
-            tzdb = almanac.edition(),
-            "new rules of local time moved windows"
-        );
-    }
     refuse_open_door(&config, store.as_ref(), clock.as_ref()).await?;
     // The port is taken before anything is dialled: a server that cannot be reached should not call people.
     let listener = bind(config.server.listen).await?;
@@ -138,6 +127,7 @@ pub async fn start(config: Config) -> Result<Server, StartError> {
         lease: config.dispatch.lease.as_duration(),
         max_claims: config.dispatch.max_carried,
         catch_up_per_second: config.dispatch.catch_up_per_second,
+        local_time_of: Some(config.server.tenant.clone()),
         ..Settings::default()
     };
     let dispatcher = Dispatcher::start_planned(

@@ -399,6 +399,7 @@ impl Nodes {
                 boot: Uuid::from_u128(u128::from(boot)),
             },
             Settings {
+                local_time_of: None,
                 lease: Duration::from_secs(plan.lease),
                 max_claims: plan.max_claims,
                 batch: plan.batch,

@@ -304,12 +304,14 @@ pub async fn growth(ground: &Ground<'_>, report: &mut Report) -> Result<(), Setb
         ground.say(&format!("{size} stored"));
         fill(ground, &database, stored..size, &mut known, report).await?;
         stored = size;
-        if size == ground.extent.pending {
-            pending(ground, &database, size, report).await?;
-        }
+        // First: what the other leaves behind (calls of a server that was stopped, tries that come due again) would be
+        // worked on at the same time.
         if ground.extent.growth.contains(&size) {
             let stage = stage(ground, &database, size, &known).await?;
             keep(ground, stage, report);
+        }
+        if size == ground.extent.pending {
+            pending(ground, &database, size, report).await?;
         }
     }
     let place = ground.place();
