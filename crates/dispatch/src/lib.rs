@@ -286,5 +286,8 @@ async fn work(parts: Arc<Parts>, tasks: TaskTracker) {
     }
 }
 
+/// After a failure of the store it is left alone for so long.
+pub(crate) const REST: Duration = Duration::from_secs(1);
+
 /// Hanging up takes a round trip or a few; a dead peer must not keep the program alive.
 const SETTLE_AT_STOP: Duration = Duration::from_secs(5);

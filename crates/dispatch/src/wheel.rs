@@ -2,7 +2,7 @@
 
 use crate::catch_up::CatchUp;
 use crate::clocks::Clocks;
-use crate::{Parts, carry, rescue};
+use crate::{Parts, REST, carry, rescue};
 use jiff::Timestamp;
 use ringback_callbacks::wire_time::plus;
 use ringback_store::{ClaimOrder, Signal, Then};
@@ -10,9 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::task::TaskTracker;
-
-/// After a failure of the store the wheel rests before it asks again.
-const REST: Duration = Duration::from_secs(1);
 
 /// Signals between two looks from which on commits come in a crowd.
 const CROWD: usize = 32;

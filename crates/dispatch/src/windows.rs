@@ -1,15 +1,11 @@
 //! At the start: windows said in local time are resolved again, by the rules of local time of now.
 
-use crate::Parts;
+use crate::{Parts, REST};
 use jiff::Timestamp;
 use ringback_callbacks::ids::TenantId;
 use ringback_callbacks::lifecycle::{Command, Refusal};
 use ringback_callbacks::wire_time::plus;
 use ringback_store::{ApplyOrder, CallbackQuery, Store, StoreError};
-use std::time::Duration;
-
-/// After a failure of the store.
-const REST: Duration = Duration::from_secs(1);
 
 /// Before anything is dialled: the hour that was agreed may be another instant now. It takes a few seconds where half a
 /// million wait, in which the API answers already.

@@ -59,6 +59,13 @@ pub struct Target {
     pub via_contact: Option<ContactFlow>,
 }
 
+impl Trunk {
+    /// Where a request to an address is sent first.
+    pub(crate) fn first_stop(&self, uri: &SipUri) -> String {
+        self.outbound_proxy.as_ref().unwrap_or(uri).to_string()
+    }
+}
+
 impl Target {
     pub fn new(route: &str, uri: SipUri, trunk: Trunk) -> Target {
         Target {

@@ -102,12 +102,7 @@ impl Dial<'_> {
         if let Some(contact) = &target.via_contact {
             return self.hop(target, contact.flow.clone(), true).await;
         }
-        let first = target
-            .trunk
-            .outbound_proxy
-            .as_ref()
-            .unwrap_or(&target.uri)
-            .to_string();
+        let first = target.trunk.first_stop(&target.uri);
         let mut failure = LegFailure::of(FailureCause::Dns, "the name does not resolve");
         for hop in self.engine.hops_of(&first, &target.trunk).await {
             failure = match self.engine.transports.open(&hop).await {
@@ -660,12 +655,7 @@ pub(crate) async fn foresee(
     let way = match &target.via_contact {
         Some(contact) => contact.flow.clone(),
         None => {
-            let first = target
-                .trunk
-                .outbound_proxy
-                .as_ref()
-                .unwrap_or(&target.uri)
-                .to_string();
+            let first = target.trunk.first_stop(&target.uri);
             let hops = engine.hops_of(&first, &target.trunk);
             let hops = tokio::time::timeout(FORESIGHT, hops).await.ok()?;
             let hop = hops.first().filter(|hop| hop.transport == Transport::Udp)?;

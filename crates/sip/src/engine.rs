@@ -167,7 +167,7 @@ impl Inner {
         let uri = asked.or_else(host_of_from).ok_or_else(|| {
             LegFailure::of(FailureCause::Internal, "the trunk names no address to ask")
         })?;
-        let first = trunk.outbound_proxy.as_ref().unwrap_or(&uri).to_string();
+        let first = trunk.first_stop(&uri);
         let hops = self.hops_of(&first, trunk).await;
         let mut failure = LegFailure::of(FailureCause::Dns, "the name does not resolve");
         for hop in hops {

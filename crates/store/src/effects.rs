@@ -252,29 +252,14 @@ pub(crate) fn then(before: Option<&Callback>, after: &Callback) -> Then {
     let Some(wakes_at) = after.wakes_at().filter(|_| !frees(before, after)) else {
         return Then::Look;
     };
-    match &after.state {
-        State::Received | State::Scheduled { .. } => Then::Rest(wakes_at),
-        State::Offered { .. }
-        | State::Assigned { .. }
-        | State::Dialling { .. }
-        | State::Talking { .. } => {
-            let was = before.and_then(|before| before.state.claim());
-            if was.is_some() {
-                Then::Rest(wakes_at)
-            } else {
-                Then::Claimed(wakes_at)
-            }
-        }
-        State::Queued { .. }
-        | State::Transferred { .. }
-        | State::WrapUp { .. }
-        | State::Done { .. }
-        | State::Cancelled { .. }
-        | State::Exhausted { .. }
-        | State::Refused { .. }
-        | State::Failed { .. }
-        | State::Replaced { .. }
-        | State::Expired => Then::Look,
+    let claimed = |callback: &Callback| callback.state.claim().is_some();
+    if claimed(after) && !before.is_some_and(claimed) {
+        Then::Claimed(wakes_at)
+    } else if claimed(after) || matches!(after.state, State::Received | State::Scheduled { .. }) {
+        Then::Rest(wakes_at)
+    } else {
+        // It waits in line, or its call is over.
+        Then::Look
     }
 }
 
