@@ -109,8 +109,15 @@ impl Server for PlannedServer {
         let Some(day) = &mut self.day else {
             return Answer::Declined;
         };
-        if self.by_number.contains_key(&request.number) {
-            return Answer::Merged;
+        if let Some(open) = self.by_number.get(&request.number) {
+            // Who took the request back while the phone was ringing has nothing open that a new one could join, and
+            // cannot be rung before that call is over: an honest no.
+            let taken_back = day.desk.job(*open).is_none();
+            return if taken_back {
+                Answer::Declined
+            } else {
+                Answer::Merged
+            };
         }
         let Ok(window) = day.windows.of(request) else {
             return Answer::Declined;

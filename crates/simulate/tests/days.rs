@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proptest::prelude::*;
 use ringback_scheduling::Zone;
+use ringback_scheduling::plan::Tuning;
 use ringback_simulate::generate::{GenerateError, generate};
 use ringback_simulate::habits::Habits;
-use ringback_simulate::scenario::{Happening, Phone};
+use ringback_simulate::planned::PlannedServer;
+use ringback_simulate::scenario::{Happening, Kind, Phone, Request};
 use ringback_simulate::whatif::{Change, Outlook, Staff};
 use ringback_simulate::world::Decision;
-use ringback_simulate::{Day, Header, Outcome, Scenario, Windows, measure};
+use ringback_simulate::{Answer, Day, Header, Outcome, Scenario, Server, View, Windows, measure};
 use support::{OPENS, day, header, planned, recipe};
 
 #[test]
@@ -293,9 +295,7 @@ fn ends(scenario: &Scenario, day: &Day) -> BTreeMap<End, usize> {
             .bookings
             .iter()
             .position(|b| b.request.id == booking.request.id);
-        let merged = place.is_some_and(|place| {
-            day.requests[place].answer == Some(ringback_simulate::Answer::Merged)
-        });
+        let merged = place.is_some_and(|place| day.requests[place].answer == Some(Answer::Merged));
         let end = match (merged, accepted) {
             (true, _) => End::Merged,
             (_, false) => End::Declined,
@@ -386,4 +386,51 @@ proptest! {
         let given_up = day.calls.iter().filter(|call| call.abandoned.is_some()).count();
         prop_assert_eq!(answered + given_up, scenario.calls.len());
     }
+}
+
+/// Somebody cancels while the phone is ringing, answers it all the same, and asks again while talking.
+#[test]
+fn nobody_is_joined_to_a_request_that_was_taken_back() {
+    let mut header = header(2, 4);
+    header.inbound_forecast.clear();
+    let zone = header.tz.clone();
+    let ask = |name: &str, at: i64| Request {
+        id: name.into(),
+        at,
+        number: "+99900000001".into(),
+        channel: "web".into(),
+        kind: Kind::Asap,
+        tz: zone.clone(),
+        local_start: None,
+        local_end: None,
+    };
+    let idle = View {
+        idle: 2,
+        n: 2,
+        queue: 0,
+        oldest_inbound_at: None,
+    };
+    let mut server = PlannedServer::new(Tuning::default());
+    server.header(&header);
+    server.agents(OPENS, 2);
+    let accepted = |answer| matches!(answer, Answer::Accepted { .. });
+    assert!(accepted(server.request(OPENS, &ask("first", OPENS))));
+    assert_eq!(
+        server.request(OPENS, &ask("joins", OPENS)),
+        Answer::Merged,
+        "what is open is joined"
+    );
+    let mut now = OPENS;
+    while server.dispatch(now, idle).dial.is_empty() {
+        now += 1;
+        assert!(now < OPENS + 3600, "never dialled");
+    }
+    server.cancel(now + 5, &"first".into());
+    server.result(now + 14, &"first".into(), 1, Outcome::Answered);
+    let during = server.request(now + 100, &ask("during", now + 100));
+    assert_eq!(during, Answer::Declined);
+    server.done(now + 284, &"first".into());
+    assert!(accepted(
+        server.request(now + 300, &ask("after", now + 300))
+    ));
 }
