@@ -27,7 +27,7 @@ pub(crate) struct Carrier {
 }
 
 /// Starts carrying a callback that this node has just claimed.
-pub fn spawn(parts: &Arc<Parts>, tasks: &TaskTracker, callback: Callback) {
+pub fn spawn(parts: &Arc<Parts>, tasks: &TaskTracker, callback: Box<Callback>) {
     let Some(claim) = callback.state.claim() else {
         return;
     };
@@ -90,7 +90,7 @@ impl Drop for LetGo {
 }
 
 impl Carrier {
-    async fn carry(&self, mut callback: Callback) {
+    async fn carry(&self, mut callback: Box<Callback>) {
         loop {
             if self.lost.is_cancelled()
                 || callback
@@ -127,7 +127,7 @@ impl Carrier {
     }
 
     /// Waits for the agent's answer, which arrives through the API, or for the offer to run out.
-    async fn await_answer(&self, until: Timestamp) -> Option<Callback> {
+    async fn await_answer(&self, until: Timestamp) -> Option<Box<Callback>> {
         let clock = &self.parts.clock;
         if self.parts.draining.is_cancelled() {
             return self.release(Guard::NoAgent, clock.now()).await;
@@ -148,7 +148,7 @@ impl Carrier {
     }
 
     /// Puts it back: at its place in the queue, or on the timer until `until`.
-    pub async fn release(&self, guard: Guard, until: Timestamp) -> Option<Callback> {
+    pub async fn release(&self, guard: Guard, until: Timestamp) -> Option<Box<Callback>> {
         self.tell(Command::Release {
             fence: self.fence,
             guard,
@@ -159,7 +159,7 @@ impl Carrier {
 
     /// A command of the clockwork's own; `None` when the claim is lost, the server is being stopped, or
     /// the store can never carry it out. Then the task ends, the lease runs out, and rescue looks at it.
-    pub async fn tell(&self, command: Command) -> Option<Callback> {
+    pub async fn tell(&self, command: Command) -> Option<Box<Callback>> {
         match self.try_tell(command).await {
             Ok(callback) => callback,
             Err(error) => {
@@ -171,13 +171,13 @@ impl Carrier {
 
     /// The same, with the fault that no repetition mends. Repeats while the store fails, because nobody
     /// else can say it.
-    pub async fn try_tell(&self, command: Command) -> Result<Option<Callback>, StoreError> {
+    pub async fn try_tell(&self, command: Command) -> Result<Option<Box<Callback>>, StoreError> {
         let mut rest = Duration::from_millis(100);
         loop {
             let now = self.parts.clock.now();
             let order = ApplyOrder::system(self.tenant.clone(), self.id, command.clone(), now);
             match self.parts.store.apply(order).await {
-                Ok(Applied::Done(callback, _)) => return Ok(Some(*callback)),
+                Ok(Applied::Done(callback, _)) => return Ok(Some(callback)),
                 Ok(Applied::Repeated(_)) => return Ok(None),
                 Err(StoreError::Refused(refusal)) => {
                     tracing::debug!(callback.id = %self.id, %refusal, "the callback has moved on");
@@ -202,17 +202,18 @@ impl Carrier {
     }
 
     /// The callback as it is now, if it is still ours.
-    pub async fn read(&self) -> Option<Callback> {
+    pub async fn read(&self) -> Option<Box<Callback>> {
         let mut rest = Duration::from_millis(100);
         loop {
             match self.parts.store.callback(&self.tenant, self.id).await {
                 Ok(found) => {
-                    return found.filter(|callback| {
+                    let ours = found.filter(|callback| {
                         callback
                             .state
                             .claim()
                             .is_some_and(|claim| claim.fence == self.fence)
                     });
+                    return ours.map(Box::new);
                 }
                 Err(error) => {
                     self.parts.observer.store_failed();

@@ -30,14 +30,47 @@ const PUT_ASIDE: Duration = Duration::from_secs(5);
 /// Progress that may wait for the store before the channel waits for us.
 const PROGRESS: usize = 16;
 
+/// An attempt that is recorded and has a route: what the channel needs to place it.
+struct Begun {
+    channel: Arc<dyn Channel>,
+    order: Order,
+    places: Places,
+}
+
 /// Carries an `Assigned` callback on. Returns it in its next state if it is still ours, else `None`.
-pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
+///
+/// What comes before and after the attempt is boxed: thousands of calls may be in the air, and each would keep room for
+/// what its beginning and its end need.
+pub async fn place(carrier: &Carrier, callback: Box<Callback>) -> Option<Box<Callback>> {
+    let begun = match Box::pin(begin(carrier, callback)).await {
+        Ok(begun) => begun,
+        Err(next) => return next,
+    };
+    let parts = &carrier.parts;
+    let (channel, attempt) = (begun.channel.name(), begun.order.attempt);
+    let outcome = run(carrier, begun).await?;
+    parts.observer.attempt_ended(channel, outcome.verdict);
+    tracing::info!(
+        callback.id = %carrier.id, attempt.id = %attempt, attempt.outcome = outcome.verdict.name(),
+        attempt.result = outcome.result.0, platform.scheme = %outcome.platform.scheme,
+        platform.code = outcome.platform.code, "attempt ended"
+    );
+    let settle = Command::Settle {
+        fence: carrier.fence,
+        attempt,
+        outcome,
+    };
+    Box::pin(carrier.tell(settle)).await
+}
+
+/// Everything up to the recorded attempt, or what the callback has become instead.
+async fn begin(carrier: &Carrier, callback: Box<Callback>) -> Result<Begun, Option<Box<Callback>>> {
     let parts = &carrier.parts;
     let State::Assigned { target, since, .. } = &callback.state else {
-        return Some(callback);
+        return Err(Some(callback));
     };
     if parts.draining.is_cancelled() {
-        return carrier.release(Guard::NoAgent, parts.clock.now()).await;
+        return Err(carrier.release(Guard::NoAgent, parts.clock.now()).await);
     }
     let target = target.clone();
     let late_since = *since;
@@ -47,41 +80,41 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
         .of(parts.store.as_ref(), &carrier.tenant, &callback.queue, now)
         .await;
     let Some(queue) = queue.ok().flatten() else {
-        return carrier
+        return Err(carrier
             .release(
                 Guard::RulesUnreadable,
                 plus(parts.clock.now(), Duration::from_secs(60)),
             )
-            .await;
+            .await);
     };
     let Some(channel) = parts.channels.serving(callback.response_type()) else {
         let fault = format!(
             "no channel is configured for {}",
             callback.response_type().as_str()
         );
-        return carrier
+        return Err(carrier
             .tell(Command::Fail {
                 fence: carrier.fence,
                 fault,
             })
-            .await;
+            .await);
     };
     let agent = match target.agent() {
         Some(id) => match parts.store.agent(&carrier.tenant, id).await {
             Ok(Some(agent)) => Some(agent),
-            Ok(None) => return carrier.release(Guard::NoAgent, parts.clock.now()).await,
-            Err(error) => return put_aside(carrier, &error).await,
+            Ok(None) => return Err(carrier.release(Guard::NoAgent, parts.clock.now()).await),
+            Err(error) => return Err(put_aside(carrier, &error).await),
         },
         None => None,
     };
     if writes_first(&callback, &target) {
-        return await_reply(carrier, callback, &queue).await;
+        return Err(await_reply(carrier, callback, &queue).await);
     }
     let attempt = AttemptId(parts.chance.uuid());
     let ordered = order_for(carrier, &callback, &queue, &target, agent.as_ref(), attempt).await;
     let order = match ordered {
         Ok(order) => order,
-        Err(error) => return put_aside(carrier, &error).await,
+        Err(error) => return Err(put_aside(carrier, &error).await),
     };
     let patience = plus(parts.clock.now(), WAIT_FOR_ROUTE);
     // Taken before the attempt is recorded: of many that are due at once each knows whether it has room. Where the
@@ -95,44 +128,46 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
                 let again = plus(now, rest.max(Duration::from_millis(10)));
                 tokio::select! {
                     biased;
-                    () = carrier.lost.cancelled() => return None,
+                    () = carrier.lost.cancelled() => return Err(None),
                     () = parts.draining.cancelled() => {}
                     () = carrier.changed.notified() => {}
                     () = parts.clock.sleep_until(again) => {}
                 }
-                let current = carrier.read().await?;
+                let current = carrier.read().await.ok_or(None)?;
                 if !matches!(current.state, State::Assigned { .. }) || parts.draining.is_cancelled()
                 {
-                    return Some(current);
+                    return Err(Some(current));
                 }
             }
             Err(Unready::Wait(rest)) => {
                 let until = plus(now, rest.max(channel.turn(&order)).max(LEAST_ASIDE));
-                return carrier.release(Guard::Route, until).await;
+                return Err(carrier.release(Guard::Route, until).await);
             }
             Err(Unready::Down(rest)) => {
                 let until = plus(now, rest.max(PUT_ASIDE));
-                return carrier.release(Guard::Route, until).await;
+                return Err(carrier.release(Guard::Route, until).await);
             }
             Err(Unready::NoRoute) => {
                 let fault = format!(
                     "no route is configured for {} in this queue",
                     callback.response_type().as_str()
                 );
-                return carrier
+                return Err(carrier
                     .tell(Command::Fail {
                         fence: carrier.fence,
                         fault,
                     })
-                    .await;
+                    .await);
             }
         }
     };
     let legs = channel.prepare(&order, &places).await;
     let order = Order { legs, ..order };
-    let begun = begin(carrier, channel.as_ref(), &order, &callback).await?;
+    let begun = record(carrier, channel.as_ref(), &order, &callback)
+        .await
+        .ok_or(None)?;
     if !matches!(begun.state, State::Dialling { attempt: live, .. } if live == attempt) {
-        return Some(begun);
+        return Err(Some(begun));
     }
     let now = parts.clock.now();
     let late = Duration::from_millis(
@@ -145,22 +180,11 @@ pub async fn place(carrier: &Carrier, callback: Callback) -> Option<Callback> {
     );
     let number = begun.placed;
     let order = Order { number, ..order };
-    let outcome = run(carrier, channel.clone(), order, places, attempt).await?;
-    parts
-        .observer
-        .attempt_ended(channel.name(), outcome.verdict);
-    tracing::info!(
-        callback.id = %carrier.id, attempt.id = %attempt, attempt.outcome = outcome.verdict.name(),
-        attempt.result = outcome.result.0, platform.scheme = %outcome.platform.scheme,
-        platform.code = outcome.platform.code, "attempt ended"
-    );
-    carrier
-        .tell(Command::Settle {
-            fence: carrier.fence,
-            attempt,
-            outcome,
-        })
-        .await
+    Ok(Begun {
+        channel,
+        order,
+        places,
+    })
 }
 
 /// E-mail callbacks answered by people wait for the people to write.
@@ -170,7 +194,11 @@ fn writes_first(callback: &Callback, target: &Target) -> bool {
         && callback.reply.is_none()
 }
 
-async fn await_reply(carrier: &Carrier, callback: Callback, queue: &Queue) -> Option<Callback> {
+async fn await_reply(
+    carrier: &Carrier,
+    callback: Box<Callback>,
+    queue: &Queue,
+) -> Option<Box<Callback>> {
     let parts = &carrier.parts;
     // From now on, not from the claim: the agent has just taken it.
     let deadline = plus(parts.clock.now(), queue.rules.reply.as_duration());
@@ -201,7 +229,7 @@ async fn await_reply(carrier: &Carrier, callback: Callback, queue: &Queue) -> Op
 }
 
 /// Back on the timer for a moment, because the store answers no question just now.
-async fn put_aside(carrier: &Carrier, error: &StoreError) -> Option<Callback> {
+async fn put_aside(carrier: &Carrier, error: &StoreError) -> Option<Box<Callback>> {
     carrier.parts.observer.store_failed();
     tracing::error!(callback.id = %carrier.id, error = %error, "the store cannot be asked; put aside");
     let until = plus(carrier.parts.clock.now(), PUT_ASIDE);
@@ -253,12 +281,12 @@ async fn order_for(
 
 /// Records the attempt. When the store fails it may still have been recorded: it is looked up by its
 /// id before anything else is tried, so that no number is ever used twice.
-async fn begin(
+async fn record(
     carrier: &Carrier,
     channel: &dyn Channel,
     order: &Order,
     callback: &Callback,
-) -> Option<Callback> {
+) -> Option<Box<Callback>> {
     let (dn, location) = match &order.near {
         Near::Agent { dn, route, .. } => (Some(dn.clone()), route.clone()),
         Near::Dn { dn, location } => (Some(dn.clone()), Some(location.clone())),
@@ -292,21 +320,23 @@ async fn begin(
 
 /// Lets the channel work, writes down what it reports, and passes on a wish to stop. `None` if the channel
 /// broke: then the lease runs out, and rescue ends what is left of the call before it says what became of it.
-async fn run(
-    carrier: &Carrier,
-    channel: Arc<dyn Channel>,
-    order: Order,
-    places: Places,
-    attempt: AttemptId,
-) -> Option<Outcome> {
+async fn run(carrier: &Carrier, begun: Begun) -> Option<Outcome> {
     let parts = &carrier.parts;
+    let attempt = begun.order.attempt;
     let (sender, mut reports) = mpsc::channel(PROGRESS);
     let stop = parts.stopping.child_token();
     // Should this task break, the call it watches over is ended.
     let _hang_up = stop.clone().drop_guard();
     let work = {
-        let (channel, stop) = (channel.clone(), stop.clone());
-        tokio::spawn(async move { channel.attempt(order, places, sender, stop).await })
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let Begun {
+                channel,
+                order,
+                places,
+            } = begun;
+            channel.attempt(order, places, sender, stop).await
+        })
     };
     let mut reporting = true;
     // When to ask again whether somebody cancelled, because the store did not answer.
@@ -315,7 +345,7 @@ async fn run(
         tokio::select! {
             biased;
             report = reports.recv() => match report {
-                Some(report) => write_down(carrier, attempt, report, &stop).await,
+                Some(report) => Box::pin(write_down(carrier, attempt, report, &stop)).await,
                 None => reporting = false,
             },
             () = carrier.lost.cancelled(), if !stop.is_cancelled() => stop.cancel(),

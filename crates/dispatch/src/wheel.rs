@@ -158,7 +158,7 @@ impl Wheel {
                 .catch_up
                 .took(taken, places.min(room), claimed.more, looked);
             for callback in claimed.callbacks {
-                carry::spawn(parts, tasks, callback);
+                carry::spawn(parts, tasks, Box::new(callback));
             }
             if !claimed.more || paced.is_some() || parts.draining.is_cancelled() {
                 break paced;

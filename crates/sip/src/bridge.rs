@@ -66,13 +66,14 @@ struct Bridge<'a> {
 }
 
 impl Bridge<'_> {
+    /// What comes before the talk is boxed: it needs ten times the room, and gives it back when the talk begins.
     async fn call(
         &mut self,
         route_of_first: &mut Option<String>,
         route_of_second: &mut Option<String>,
         bridged_at: &mut Option<SystemTime>,
     ) -> BridgeEndKind {
-        let (mut first, flow) = match self.first().await {
+        let (mut first, flow) = match Box::pin(self.first()).await {
             Ok(first) => first,
             Err(failure) if failure.cause == FailureCause::Stopped => {
                 return BridgeEndKind::Stopped;
@@ -85,7 +86,7 @@ impl Bridge<'_> {
             Flow::HeldOffer => first.last_heard.as_ref().map(|sdp| sdp.released()),
             Flow::FlowIv => None,
         };
-        let mut second = match self.second(&mut first, offer.clone()).await {
+        let mut second = match Box::pin(self.second(&mut first, offer.clone())).await {
             Ok(second) => second,
             Err(end) => {
                 self.release(first, matches!(end, Missed::FirstGone(_)));
@@ -99,7 +100,7 @@ impl Bridge<'_> {
             }
         };
         *route_of_second = Some(second.route.clone());
-        match self.join(&mut first, &mut second, offer).await {
+        match Box::pin(self.join(&mut first, &mut second, offer)).await {
             Joined::Yes => {}
             Joined::Gone { by, failure } => {
                 self.release(first, by == Some(By::First));
@@ -126,7 +127,7 @@ impl Bridge<'_> {
     }
 
     /// The first leg, answered, acknowledged and held.
-    async fn first(&mut self) -> Result<(Leg, Flow), LegFailure> {
+    async fn first(&mut self) -> Result<(Box<Leg>, Flow), LegFailure> {
         let mut number = 0;
         let mut flow = self.call.flow;
         let mut reached = self.dial_first(flow, &mut number, 0).await;
@@ -165,7 +166,7 @@ impl Bridge<'_> {
         flow: Flow,
         number: &mut u32,
         start_at: usize,
-    ) -> Result<Leg, NotReached> {
+    ) -> Result<Box<Leg>, NotReached> {
         let dial = Dial {
             engine: self.engine,
             call: self.call,
@@ -183,7 +184,7 @@ impl Bridge<'_> {
     }
 
     /// Rings the second party while the first one waits, and may lose patience.
-    async fn second(&mut self, first: &mut Leg, offer: Option<Sdp>) -> Result<Leg, Missed> {
+    async fn second(&mut self, first: &mut Leg, offer: Option<Sdp>) -> Result<Box<Leg>, Missed> {
         let give_up = self.stop.child_token();
         let mut number = 0;
         let dial = Dial {
@@ -306,7 +307,7 @@ impl Bridge<'_> {
     }
 
     /// Lets go of a leg: in the background, so that two slow peers are not waited for one after the other.
-    fn release(&mut self, leg: Leg, gone: bool) {
+    fn release(&mut self, leg: Box<Leg>, gone: bool) {
         let farewell = if gone {
             tokio::spawn(leg.finish())
         } else {

@@ -170,7 +170,7 @@ pub enum BridgeEvent {
     RouteFailed {
         party: &'static str,
         route: String,
-        failure: LegFailure,
+        failure: Box<LegFailure>,
     },
     Bridged,
     /// One side changed the session (hold, resume, codec) and it was carried to the other.

@@ -63,7 +63,7 @@ const MAX_ROUNDS: usize = 5;
 
 impl Dial<'_> {
     /// Rings the party. The leg that comes back is answered but not yet acknowledged.
-    pub(crate) async fn run(mut self) -> Result<Leg, NotReached> {
+    pub(crate) async fn run(mut self) -> Result<Box<Leg>, NotReached> {
         let party = self.party;
         let mut last = NotReached {
             failure: LegFailure::of(FailureCause::Internal, "there is no target to call"),
@@ -78,7 +78,7 @@ impl Dial<'_> {
                 Err(failure) => {
                     let next = failure.is_route_failure();
                     if next {
-                        let (route, failure) = (target.route.clone(), failure.clone());
+                        let (route, failure) = (target.route.clone(), Box::new(failure.clone()));
                         self.tell(BridgeEvent::RouteFailed {
                             party: party.name,
                             route,
@@ -98,7 +98,7 @@ impl Dial<'_> {
         Err(last)
     }
 
-    async fn target(&mut self, target: &Target) -> Result<Leg, LegFailure> {
+    async fn target(&mut self, target: &Target) -> Result<Box<Leg>, LegFailure> {
         if let Some(contact) = &target.via_contact {
             return self.hop(target, contact.flow.clone(), true).await;
         }
@@ -120,7 +120,12 @@ impl Dial<'_> {
     }
 
     /// One address: INVITE, challenges and timer negotiation included.
-    async fn hop(&mut self, target: &Target, flow: Flow, pinned: bool) -> Result<Leg, LegFailure> {
+    async fn hop(
+        &mut self,
+        target: &Target,
+        flow: Flow,
+        pinned: bool,
+    ) -> Result<Box<Leg>, LegFailure> {
         let mut leg = self.new_leg(target, flow, pinned);
         let body = self.offer.as_ref().map(|offer| leg.origin.write(offer));
         leg.layout = self.offer.clone();
@@ -401,7 +406,7 @@ impl Dial<'_> {
         Some(line)
     }
 
-    fn new_leg(&mut self, target: &Target, flow: Flow, pinned: bool) -> Leg {
+    fn new_leg(&mut self, target: &Target, flow: Flow, pinned: bool) -> Box<Leg> {
         let word = match self.side {
             By::Second => "second",
             By::First | By::Us | By::SessionTimer | By::MaxTalk => "first",
@@ -415,7 +420,7 @@ impl Dial<'_> {
         *self.number += 1;
         let dialog = new_dialog(id, &format!("{word}{suffix}"), target, &flow);
         let origin = Origin::new(u64::from(fold(&dialog.call_id)), flow.media_host());
-        Leg::new(
+        Box::new(Leg::new(
             self.engine.clone(),
             self.side,
             self.party.name,
@@ -425,7 +430,7 @@ impl Dial<'_> {
             pinned,
             origin,
             self.events.clone(),
-        )
+        ))
     }
 
     fn invite_lines(

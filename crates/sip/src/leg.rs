@@ -264,7 +264,8 @@ impl Leg {
                     }
                     None => return LegEvent::Expired,
                 },
-                () = sleep_until(refresh_at) => self.start_refresh().await,
+                // Boxed: it comes once in many minutes, and every leg in a talk would keep room for it.
+                () = sleep_until(refresh_at) => Box::pin(self.start_refresh()).await,
                 received = refreshed(&mut self.refresh) => {
                     if !self.finish_refresh(received) {
                         return LegEvent::Expired;
@@ -365,7 +366,7 @@ impl Leg {
     }
 
     /// Hangs up, and goes on listening until the peer has confirmed. The leg is gone afterwards.
-    pub(crate) fn hang_up(mut self) -> JoinHandle<()> {
+    pub(crate) fn hang_up(mut self: Box<Leg>) -> JoinHandle<()> {
         tokio::spawn(async move {
             // A 2xx we never acknowledged must be, before it can be hung up.
             let refusal = self
@@ -379,7 +380,7 @@ impl Leg {
     }
 
     /// The peer hung up: nothing is left to send.
-    pub(crate) async fn finish(mut self) {
+    pub(crate) async fn finish(mut self: Box<Leg>) {
         self.record.state = LegState::Ended;
         // The call is over either way; a closed channel has nobody to tell.
         let _told = self.tell_record().await;

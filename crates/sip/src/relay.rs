@@ -54,11 +54,13 @@ pub(crate) async fn talk(
             return by;
         }
         drop(events.try_send(BridgeEvent::Reinvite { by }));
-        let ended = if from_first {
-            carry(first, second, request, stop).await
+        let (from, to) = if from_first {
+            (&mut *first, &mut *second)
         } else {
-            carry(second, first, request, stop).await
+            (&mut *second, &mut *first)
         };
+        // Boxed: most talks never need it, and all would keep room for it.
+        let ended = Box::pin(carry(from, to, request, stop)).await;
         if let Some(by) = ended {
             return by;
         }

@@ -42,7 +42,8 @@ impl Received {
 
 /// A request under way. Dropping it does not stop the exchange; `kill` does.
 pub(crate) struct ClientTx {
-    responses: mpsc::Receiver<Received>,
+    /// Boxed, like all that waits in a channel here: each keeps room for thirty-two, however few come.
+    responses: mpsc::Receiver<Box<Received>>,
     kill: CancellationToken,
 }
 
@@ -74,7 +75,7 @@ impl ClientTx {
 
     /// The next response; `None` when the exchange is over.
     pub(crate) async fn next(&mut self) -> Option<Received> {
-        self.responses.recv().await
+        self.responses.recv().await.map(|received| *received)
     }
 
     /// The final response of a request that has no interesting provisional ones.
@@ -93,7 +94,7 @@ impl ClientTx {
     }
 }
 
-async fn drive_client(transaction: &mut Transaction, sender: mpsc::Sender<Received>) {
+async fn drive_client(transaction: &mut Transaction, sender: mpsc::Sender<Box<Received>>) {
     if transaction.send().await.is_err() {
         return;
     }
@@ -103,7 +104,7 @@ async fn drive_client(transaction: &mut Transaction, sender: mpsc::Sender<Receiv
         };
         let source = message::header(&response.headers, SOURCE_MARK).and_then(|s| s.parse().ok());
         let last = response.status_code.code() >= 200;
-        let received = Received { response, source };
+        let received = Box::new(Received { response, source });
         if last {
             // The receiver may have left; the exchange is still finished properly.
             drop(sender.send(received).await);
@@ -122,7 +123,7 @@ pub(crate) struct ServerTx {
     pub(crate) connection: Option<rsipstack::transport::SipConnection>,
     endpoint: EndpointInnerRef,
     answers: TransactionEventSender,
-    followups: mpsc::Receiver<Request>,
+    followups: mpsc::Receiver<Box<Request>>,
     answered: bool,
 }
 
@@ -140,7 +141,7 @@ impl ServerTx {
             while let Some(received) = transaction.receive().await {
                 if let SipMessage::Request(request) = received {
                     // Only an ACK or a CANCEL can follow; more than four are repeats.
-                    drop(sender.try_send(request));
+                    drop(sender.try_send(Box::new(request)));
                 }
             }
         });
@@ -181,6 +182,7 @@ impl ServerTx {
             .await
             .ok()
             .flatten()
+            .map(|request| *request)
     }
 }
 

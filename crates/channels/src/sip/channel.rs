@@ -74,7 +74,8 @@ impl SipChannel {
     /// The call from the first INVITE to the last BYE.
     async fn call(
         &self,
-        order: Order,
+        leg_order: LegOrder,
+        legs: Legs,
         mut plan: Plan,
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
@@ -87,7 +88,7 @@ impl SipChannel {
         let over = CancellationToken::new();
         let mut watch = Watch {
             ways: &self.ways,
-            legs: Legs::from_json(order.legs.clone()).unwrap_or_else(|| Legs::new(&order)),
+            legs,
             routes: plan
                 .permits
                 .iter()
@@ -124,7 +125,7 @@ impl SipChannel {
         };
         let (end, watch) = tokio::join!(bridge, listen);
         let known = Circumstances {
-            leg_order: order.leg_order,
+            leg_order,
             near_is_dn: plan.near_is_dn,
             near_has_route: plan.near_has_route,
             customer_rang: watch.rang,
@@ -174,7 +175,7 @@ impl Channel for SipChannel {
 
     async fn attempt(
         &self,
-        order: Order,
+        mut order: Order,
         places: Places,
         progress: mpsc::Sender<Progress>,
         stop: CancellationToken,
@@ -183,7 +184,13 @@ impl Channel for SipChannel {
             return outcome::stopped();
         }
         match self.ways.plan(&order, places, &self.engine) {
-            Ok(plan) => self.call(order, plan, progress, stop).await,
+            Ok(plan) => {
+                let legs = Legs::from_json(order.legs.take()).unwrap_or_else(|| Legs::new(&order));
+                // The order ends here, not with the call: a talk may be long, and there may be thousands.
+                let leg_order = order.leg_order;
+                drop(order);
+                self.call(leg_order, legs, plan, progress, stop).await
+            }
             Err(unplaceable) => not_placed(&unplaceable, &order.near),
         }
     }
