@@ -211,6 +211,10 @@ pub(crate) trait Tables {
     // ── customers ────────────────────────────────────────────────────────────────────────────────
 
     fn customer(&self, tenant: &TenantId, id: &CustomerId) -> Result<Option<Customer>>;
+    /// Whether nobody has an id that was drawn a moment ago. May trust to chance where the key would show it.
+    fn is_unused(&self, tenant: &TenantId, drawn: &CustomerId) -> Result<bool> {
+        Ok(self.customer(tenant, drawn)?.is_none())
+    }
     /// Whose contact it is.
     fn owner_of(&self, tenant: &TenantId, contact: &str) -> Result<Option<CustomerId>>;
     /// Writes the customer's own row; contacts are written apart.

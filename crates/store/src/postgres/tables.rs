@@ -311,6 +311,10 @@ impl Tables for PgTables<'_> {
         self.read_customer(tenant, id)
     }
 
+    fn is_unused(&self, tenant: &TenantId, drawn: &CustomerId) -> Result<bool> {
+        self.nobody_has(tenant, drawn)
+    }
+
     fn owner_of(&self, tenant: &TenantId, contact: &str) -> Result<Option<CustomerId>> {
         self.read_owner(tenant, contact)
     }

@@ -24,6 +24,21 @@ impl PgTables<'_> {
         Ok(row.and_then(|row| row.customer.as_deref().cloned()))
     }
 
+    /// A drawn id that this transaction has not seen is taken for new: a journey for each new customer would be spent on
+    /// what the primary key says as well, and then the job is run again and looks.
+    pub(super) fn nobody_has(&self, tenant: &TenantId, drawn: &CustomerId) -> Result<bool> {
+        let key = (tenant.clone(), drawn.clone());
+        if self.trusting && !self.set.borrow().customers.has(&key) {
+            let nobody = CustomerRow {
+                customer: None,
+                stored: 0,
+            };
+            self.set.borrow_mut().customers.load(key, nobody);
+            return Ok(true);
+        }
+        Ok(self.read_customer(tenant, drawn)?.is_none())
+    }
+
     pub(super) fn read_owner(
         &self,
         tenant: &TenantId,
