@@ -252,21 +252,22 @@ fn find_or_make(
         }
     }
     let is_new = found.is_none();
-    let fresh = match (&found, &new.customer) {
-        (Some(known), _) => known.id.clone(),
-        (None, Some(named)) => named.clone(),
-        (None, None) => unused_id(tables, house, tenant, now)?,
+    let mut customer = match found {
+        Some(known) => known,
+        None => Customer {
+            tenant: tenant.clone(),
+            id: match &new.customer {
+                Some(named) => named.clone(),
+                None => unused_id(tables, house, tenant, now)?,
+            },
+            name: new.customer_name.clone(),
+            contacts: Vec::new(),
+            time_zone: None,
+            do_not_call: false,
+            created_at: now,
+            revision: 1,
+        },
     };
-    let mut customer = found.unwrap_or_else(|| Customer {
-        tenant: tenant.clone(),
-        id: fresh,
-        name: new.customer_name.clone(),
-        contacts: Vec::new(),
-        time_zone: None,
-        do_not_call: false,
-        created_at: now,
-        revision: 1,
-    });
     let mut changed = is_new;
     if customer.name.is_none() && new.customer_name.is_some() {
         customer.name.clone_from(&new.customer_name);
