@@ -1,6 +1,7 @@
 //! The PostgreSQL twin: many equal nodes on one database. A few writers commit what has gathered, a few readers stand
 //! beside them, and a herald carries news between the nodes.
 
+mod crew;
 mod divisions;
 mod faults;
 mod flush;
@@ -22,6 +23,7 @@ use crate::tables::{Kind, Tables};
 use crate::twin::{Doors, Twin};
 use crate::verbs::{House, Write};
 use crate::{OpenOptions, Result, Signal, StoreError};
+use crew::Crew;
 use faults::Fault;
 use herald::{Herald, Line};
 use jiff::Timestamp;
@@ -45,6 +47,7 @@ pub(crate) struct Postgres {
     /// Taken away when the store is closed: the threads behind them end when their line is empty.
     doors: Mutex<Option<(Writer, Readers)>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    crew: Arc<Crew>,
     herald: Mutex<Option<tokio::task::JoinHandle<()>>>,
     signals: broadcast::Sender<Signal>,
     target: Arc<Target>,
@@ -77,8 +80,10 @@ pub(crate) async fn open(
     let (signals, _) = broadcast::channel(SIGNALS);
     let (news, ear) = mpsc::unbounded_channel();
     let told = signals.clone();
+    let crew = Arc::<Crew>::default();
     let (writer, mut threads) = Writer::start(&WriterParts {
         target: Arc::clone(&target),
+        crew: Arc::clone(&crew),
         lanes: options.writers,
         queue: options.write_queue,
         group: options.group,
@@ -95,7 +100,7 @@ pub(crate) async fn open(
         }),
     })
     .map_err(|error| StoreError::Failed(format!("the writers cannot be started: {error}")))?;
-    let (readers, reading) = Readers::start(&target, options.readers, offset)
+    let (readers, reading) = Readers::start(&target, &crew, options.readers, offset)
         .map_err(|error| StoreError::Failed(format!("the readers cannot be started: {error}")))?;
     threads.extend(reading);
     let mut herald = None;
@@ -114,6 +119,7 @@ pub(crate) async fn open(
     let doors = Postgres {
         doors: Mutex::new(Some((writer, readers))),
         threads: Mutex::new(threads),
+        crew,
         herald: Mutex::new(herald),
         signals,
         target,
@@ -245,10 +251,7 @@ impl Doors for Postgres {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some((writer, readers)) = &doors {
-            writer.close();
-            readers.close();
-        }
+        self.crew.close();
         drop(doors);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

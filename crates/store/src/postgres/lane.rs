@@ -1,5 +1,6 @@
 //! A thread with a runtime and a connection of its own, which is made anew when it was lost.
 
+use super::crew::{Crew, Duty};
 use super::faults::Fault;
 use super::session::Session;
 use super::tables::Slotted;
@@ -7,47 +8,37 @@ use super::target::Target;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 /// After a failed connect nobody is kept waiting for another try before this has passed.
 const REST: Duration = Duration::from_millis(300);
-
-/// What the threads of a kind know of each other.
-#[derive(Debug, Default)]
-pub(super) struct Fellows {
-    /// How many have a connection.
-    connected: AtomicUsize,
-    closing: AtomicBool,
-}
-
-impl Fellows {
-    /// Nobody waits for a connection any more.
-    pub fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
-    }
-}
+/// How soon a thread looks again whether the other duties have their first connection.
+const TURN: Duration = Duration::from_millis(10);
 
 pub(super) struct Lane {
     pub runtime: Rc<Runtime>,
     target: Arc<Target>,
     session: Option<Session>,
     failed: Option<(Instant, Fault)>,
-    /// Whether it counts among the connected.
+    duty: Duty,
+    crew: Arc<Crew>,
+    /// Whether it counts among the connected of its duty.
     counted: bool,
     /// Queues with slots that this connection has seen.
     pub slotted: RefCell<Slotted>,
 }
 
 impl Lane {
-    pub fn new(target: Arc<Target>) -> std::io::Result<Lane> {
+    pub fn new(target: Arc<Target>, duty: Duty, crew: Arc<Crew>) -> std::io::Result<Lane> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Lane {
             runtime: Rc::new(runtime),
             target,
             session: None,
             failed: None,
+            duty,
+            crew,
             counted: false,
             slotted: RefCell::default(),
         })
@@ -82,22 +73,30 @@ impl Lane {
 
     /// A thread whose connection cannot be had leaves the work to those that have one. If nobody has, it takes the work
     /// all the same, so that callers are told.
-    pub fn stand_back(&mut self, fellows: &Fellows) {
-        loop {
-            let ready = self.ready().is_ok();
-            if ready != self.counted {
-                self.counted = ready;
-                if ready {
-                    fellows.connected.fetch_add(1, Ordering::Relaxed);
-                } else {
-                    fellows.connected.fetch_sub(1, Ordering::Relaxed);
-                }
-            }
-            let alone = fellows.connected.load(Ordering::Relaxed) == 0;
-            if ready || alone || fellows.closing.load(Ordering::Relaxed) {
+    pub fn stand_back(&mut self) {
+        if self.counted && self.crew.has_to_spare(self.duty) {
+            self.session = None;
+        }
+        if self.counted && self.session.as_ref().is_none_or(Session::is_lost) {
+            self.session = None;
+            self.counted = false;
+            self.crew.parted(self.duty);
+        }
+        while !self.counted {
+            let rest = if !self.crew.claim(self.duty) {
+                TURN
+            } else if self.ready().is_ok() {
+                self.crew.connected(self.duty);
+                self.counted = true;
+                return;
+            } else {
+                self.crew.refused(self.duty);
+                REST
+            };
+            if self.crew.is_deserted(self.duty) || self.crew.is_closing() {
                 return;
             }
-            std::thread::sleep(REST);
+            std::thread::sleep(rest);
         }
     }
 

@@ -1,6 +1,8 @@
-//! A few threads that answer reads. A read that would wait too long in line is told to come back.
+//! A few threads that answer reads. A read that would wait too long in line is told to come back. They end when the last
+//! door is gone and the line is empty.
 
-use super::lane::{Fellows, Lane};
+use super::crew::{Crew, Duty};
+use super::lane::Lane;
 use super::tables::PgTables;
 use super::target::Target;
 use crate::tables::Tables;
@@ -18,34 +20,30 @@ type Read = Box<dyn FnOnce(Result<&dyn Tables>) + Send>;
 #[derive(Clone)]
 pub(super) struct Readers {
     reads: mpsc::Sender<Read>,
-    fellows: Arc<Fellows>,
 }
 
 impl Readers {
     pub fn start(
         target: &Arc<Target>,
+        crew: &Arc<Crew>,
         lanes: usize,
         offset: i64,
     ) -> std::io::Result<(Readers, Vec<std::thread::JoinHandle<()>>)> {
         let (reads, inbox) = mpsc::channel::<Read>(WAITING);
         let inbox = Arc::new(Mutex::new(inbox));
-        let fellows = Arc::<Fellows>::default();
         let mut threads = Vec::new();
         for number in 0..lanes.max(1) {
             let (inbox, target) = (Arc::clone(&inbox), Arc::clone(target));
-            let own = Arc::clone(&fellows);
+            let crew = Arc::clone(crew);
             let thread = std::thread::Builder::new().name(format!("store-reader-{number}"));
-            threads.push(thread.spawn(move || match Lane::new(target) {
-                Ok(lane) => run(lane, &inbox, &own, offset),
-                Err(error) => tracing::error!(error = %error, "a reader cannot be started"),
-            })?);
+            threads.push(
+                thread.spawn(move || match Lane::new(target, Duty::Reads, crew) {
+                    Ok(lane) => run(lane, &inbox, offset),
+                    Err(error) => tracing::error!(error = %error, "a reader cannot be started"),
+                })?,
+            );
         }
-        Ok((Readers { reads, fellows }, threads))
-    }
-
-    /// The threads end when the last door is gone and the line is empty.
-    pub fn close(&self) {
-        self.fellows.close();
+        Ok((Readers { reads }, threads))
     }
 
     pub async fn read<T, F>(&self, work: F) -> Result<T>
@@ -66,9 +64,9 @@ impl Readers {
     }
 }
 
-fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, fellows: &Fellows, offset: i64) {
+fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, offset: i64) {
     loop {
-        lane.stand_back(fellows);
+        lane.stand_back();
         let next = lane
             .runtime
             .block_on(async { inbox.lock().await.recv().await });

@@ -5,8 +5,9 @@
 //! group is lost to another writer, its jobs are run again one by one, each in a transaction of its own: each is
 //! answered for itself, and fails alone.
 
+use super::crew::{Crew, Duty};
 use super::faults::Fault;
-use super::lane::{Fellows, Lane};
+use super::lane::Lane;
 use super::tables::PgTables;
 use super::target::Target;
 use crate::tables::{Kind, Needs, Tables};
@@ -27,11 +28,11 @@ pub(super) type Tell = Arc<dyn Fn(Vec<Signal>) + Send + Sync>;
 pub(super) struct Writer {
     jobs: mpsc::Sender<Box<dyn Job>>,
     urgent: mpsc::Sender<Box<dyn Job>>,
-    fellows: Arc<Fellows>,
 }
 
 pub(super) struct WriterParts {
     pub target: Arc<Target>,
+    pub crew: Arc<Crew>,
     pub lanes: usize,
     /// Jobs that may wait before callers are told to come back.
     pub queue: usize,
@@ -99,37 +100,26 @@ impl Writer {
         let (jobs, inbox) = mpsc::channel(parts.queue.max(1));
         let (urgent, first_inbox) = mpsc::channel(parts.queue.max(1));
         let inbox = Arc::new(Mutex::new(inbox));
-        let fellows = Arc::<Fellows>::default();
         let mut threads = Vec::new();
-        let lines = std::iter::once(Arc::new(Mutex::new(first_inbox)))
-            .chain(std::iter::repeat_n(inbox, parts.lanes.max(1)));
-        for (number, inbox) in lines.enumerate() {
+        let lines = std::iter::once((Duty::Urgent, Arc::new(Mutex::new(first_inbox)))).chain(
+            std::iter::repeat_n((Duty::Writes, inbox), parts.lanes.max(1)),
+        );
+        for (number, (duty, inbox)) in lines.enumerate() {
             let desk = Desk {
                 inbox,
                 group: parts.group.max(1),
                 offset: parts.offset,
                 tell: Arc::clone(&parts.tell),
-                fellows: Arc::clone(&fellows),
                 next: None,
             };
-            let target = Arc::clone(&parts.target);
+            let (target, crew) = (Arc::clone(&parts.target), Arc::clone(&parts.crew));
             let thread = std::thread::Builder::new().name(format!("store-writer-{number}"));
-            threads.push(thread.spawn(move || match Lane::new(target) {
+            threads.push(thread.spawn(move || match Lane::new(target, duty, crew) {
                 Ok(lane) => desk.run(lane),
                 Err(error) => tracing::error!(error = %error, "a writer cannot be started"),
             })?);
         }
-        let writer = Writer {
-            jobs,
-            urgent,
-            fellows,
-        };
-        Ok((writer, threads))
-    }
-
-    /// The threads end when the last door is gone and the line is empty.
-    pub fn close(&self) {
-        self.fellows.close();
+        Ok((Writer { jobs, urgent }, threads))
     }
 
     /// Runs a job and answers after the commit that holds it.
@@ -163,7 +153,6 @@ struct Desk {
     group: usize,
     offset: i64,
     tell: Tell,
-    fellows: Arc<Fellows>,
     /// Taken from the line already.
     next: Option<Box<dyn Job>>,
 }
@@ -172,7 +161,7 @@ impl Desk {
     /// Ends when the last door to the line is closed and the line is empty.
     fn run(mut self, mut lane: Lane) {
         loop {
-            lane.stand_back(&self.fellows);
+            lane.stand_back();
             let Some(jobs) = self.gather(&lane) else {
                 return;
             };
