@@ -10,6 +10,7 @@ use crate::state::{Canceller, State};
 use crate::window::LocalWindow;
 use crate::wire_time::{plus, stored};
 use jiff::Timestamp;
+use ringback_scheduling::Almanac;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -89,6 +90,21 @@ impl Callback {
 
     pub fn response_type(&self) -> ResponseType {
         self.step().response_type
+    }
+
+    /// Where an almanac's rules of local time put its window, if that is somewhere else than it is.
+    pub fn moved_by(&self, almanac: &Almanac) -> Option<(LocalWindow, Window)> {
+        let mut local = self.local.clone()?;
+        // A zone that this edition has lost leaves everything as it was agreed.
+        let mut moved = local.resolve_by(almanac, self.window)?;
+        // An end said as an instant stays, unless the start has moved past it: then the length stays.
+        if let (Some(end), Some(old_end)) = (moved.end, self.window.end)
+            && end <= moved.start
+        {
+            let length = old_end.duration_since(self.window.start);
+            moved.end = moved.start.checked_add(length).ok();
+        }
+        (moved != self.window).then_some((local, moved))
     }
 
     fn step(&self) -> &ContactStep {

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use ringback_callbacks::ids::TenantId;
 use ringback_callbacks::lifecycle::{Command, Refusal};
 use ringback_callbacks::wire_time::plus;
-use ringback_store::{ApplyOrder, CallbackQuery, Store, StoreError};
+use ringback_store::{ApplyOrder, Store, StoreError};
 
-/// Before anything is dialled: the hour that was agreed may be another instant now. It takes a few seconds where half a
-/// million wait, in which the API answers already.
+/// Before anything is dialled: the hour that was agreed may be another instant now. Only what was last looked at by other
+/// rules is read; the API answers meanwhile.
 pub(crate) async fn again(parts: &Parts) {
     let Some(tenant) = &parts.settings.local_time_of else {
         return;
@@ -39,10 +39,8 @@ pub(crate) async fn again(parts: &Parts) {
     }
 }
 
-/// Callbacks read at a time.
+/// Callbacks looked at in one transaction.
 const PAGE: usize = 200;
-/// `status` 0 NEW and 1 PENDING: those that wait.
-const WAITING: [i32; 2] = [0, 1];
 
 /// Moves the instants of all waiting callbacks whose wall time means another instant by the rules the
 /// store was opened with. Returns how many moved. Run before anything is dialled.
@@ -54,33 +52,17 @@ pub async fn resolve_windows(
     let mut moved = 0;
     let mut after = None;
     loop {
-        let page = store
-            .callbacks(CallbackQuery {
-                tenant: tenant.clone(),
-                status: WAITING.to_vec(),
-                after,
-                limit: PAGE,
-                ..CallbackQuery::default()
-            })
-            .await?;
-        for callback in page
-            .items
-            .iter()
-            .filter(|callback| callback.local.is_some())
-        {
-            let id = callback.interaction.id;
+        let seen = store.look_at_windows(tenant, after, PAGE).await?;
+        for id in seen.moved {
             let order = ApplyOrder::system(tenant.clone(), id, Command::ResolveAgain, now);
             match store.apply(order).await {
-                Ok(applied) => {
-                    let revision = applied.callback().map(|after| after.revision);
-                    moved += usize::from(revision.is_some_and(|it| it != callback.revision));
-                }
+                Ok(_) => moved += 1,
                 // Somebody has taken it up meanwhile: it is under way, and left alone.
                 Err(StoreError::Refused(Refusal::NotNow { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
-        match page.next {
+        match seen.next {
             Some(next) => after = Some(next),
             None => return Ok(moved),
         }

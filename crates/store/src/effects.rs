@@ -176,6 +176,14 @@ pub(crate) fn place(callback: &Callback) -> Option<(&QueueId, Timestamp)> {
     Some((&callback.queue, slot.start))
 }
 
+/// By which edition of the rules of local time the instants of a window were found that may have to be found again.
+pub(crate) fn local_edition(callback: &Callback) -> Option<&str> {
+    let local = callback.local.as_ref();
+    local
+        .filter(|_| !callback.state.is_ended())
+        .map(|local| local.edition.as_str())
+}
+
 /// Whether the contact tried next is an e-mail address.
 pub(crate) fn by_mail(callback: &Callback) -> bool {
     match callback.contact() {

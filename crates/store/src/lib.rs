@@ -127,6 +127,16 @@ pub trait Store: Send + Sync + 'static {
         legs: serde_json::Value,
     ) -> Result<()>;
 
+    /// Looks at windows said in local time that were last looked at by another edition of its rules than the store was
+    /// opened with. Those that mean the same instants by this one are noted as seen and not read again; the others are
+    /// told, to be moved by [`Command::ResolveAgain`](ringback_callbacks::lifecycle::Command::ResolveAgain).
+    async fn look_at_windows(
+        &self,
+        tenant: &TenantId,
+        after: Option<RulesMark>,
+        limit: usize,
+    ) -> Result<WindowsSeen>;
+
     /// Deletes what is past its time: idempotency answers, unfinished uploads, holds; months in which everything ended
     /// longer ago than is kept.
     async fn prune(&self, now: Timestamp) -> Result<u64>;

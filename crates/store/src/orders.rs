@@ -169,6 +169,18 @@ impl Applied {
     }
 }
 
+/// A place in the walk through windows said in local time: an edition of its rules, and a callback.
+pub type RulesMark = (String, InteractionId);
+
+/// What a look at windows in local time came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowsSeen {
+    /// Their windows mean other instants now.
+    pub moved: Vec<InteractionId>,
+    /// Where to go on; `None`: that was all.
+    pub next: Option<RulesMark>,
+}
+
 #[derive(Clone, Debug)]
 pub struct ClaimOrder {
     pub node: NodeId,

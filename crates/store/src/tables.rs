@@ -8,8 +8,8 @@ use crate::events::Sealed;
 use crate::seats::Waiting;
 use crate::verbs::slots::Said;
 use crate::{
-    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, ShareOrder,
-    StateCount,
+    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
+    ShareOrder, StateCount,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -164,6 +164,22 @@ pub(crate) trait Tables {
     fn write_callback(&self, before: Option<&Callback>, after: &Callback) -> Result<()>;
     /// Only the index is moved, so that the clock leaves it alone until `at`; the document keeps the truth.
     fn set_aside(&self, tenant: &TenantId, id: InteractionId, at: Timestamp) -> Result<()>;
+    /// Callbacks that have not ended and whose window was last looked at by another edition of the rules of local time
+    /// (or by nobody knows which), in order, after `after`, with their documents.
+    fn other_editions(
+        &self,
+        tenant: &TenantId,
+        edition: &str,
+        after: Option<&RulesMark>,
+        limit: usize,
+    ) -> Result<Vec<(RulesMark, String)>>;
+    /// Notes by which edition the windows of these were last looked at; `None`: they were not said in local time. What
+    /// has changed since it was read is left alone.
+    fn confirm_editions(
+        &self,
+        tenant: &TenantId,
+        confirmed: &[(&Callback, Option<&str>)],
+    ) -> Result<()>;
     fn interaction(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<InteractionRow>>;
     fn any_interaction(
         &self,

@@ -4,13 +4,13 @@
 use crate::tables::{Kind, Needs, Tables};
 use crate::verbs::{
     House, Write, accept, agents, bodies, claim, customers, examine, idempotency, path, planning,
-    queues, reads, record, slots,
+    queues, reads, record, slots, windows,
 };
 use crate::{
     AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery,
     ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, HoldOrder,
-    InteractionQuery, Lapsed, Page, RecordOrder, Result, ShareOrder, Signal, SlotHold, SlotList,
-    SlotQuery, StateCount, Store, StoreError, StoredAnswer,
+    InteractionQuery, Lapsed, Page, RecordOrder, Result, RulesMark, ShareOrder, Signal, SlotHold,
+    SlotList, SlotQuery, StateCount, Store, StoreError, StoredAnswer, WindowsSeen,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -235,6 +235,19 @@ impl<D: Doors> Store for Twin<D> {
         let kind = batched::<D>(|| path::legs_need(&tenant, attempt));
         self.write(kind, move |write, _| {
             path::note_legs(write.tables, &tenant, attempt, fence, &legs)
+        })
+        .await
+    }
+
+    async fn look_at_windows(
+        &self,
+        tenant: &TenantId,
+        after: Option<RulesMark>,
+        limit: usize,
+    ) -> Result<WindowsSeen> {
+        let tenant = tenant.clone();
+        self.alone(move |write, house| {
+            windows::look(write.tables, house, &tenant, after.as_ref(), limit)
         })
         .await
     }

@@ -18,6 +18,7 @@ pub(crate) mod reads;
 pub(crate) mod record;
 mod seating;
 pub(crate) mod slots;
+pub(crate) mod windows;
 
 use crate::facts::QueueViews;
 use crate::tables::Tables;

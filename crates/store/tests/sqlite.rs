@@ -4,8 +4,9 @@
 #[allow(dead_code)]
 mod town;
 
+use ringback_callbacks::callback::Callback;
 use ringback_callbacks::state::State;
-use ringback_store::{OpenOptions, Store, StoreError};
+use ringback_store::{OpenOptions, Store, StoreError, WindowsSeen};
 use rusqlite::Connection;
 use serde_json::json;
 use std::path::PathBuf;
@@ -322,6 +323,12 @@ async fn hot_questions_use_their_indexes() {
           ORDER BY began_at DESC LIMIT 5", "attempts_to"),
         ("SELECT callback FROM attempts WHERE tenant = 't' AND contact = 'c' AND ended_at IS NULL AND by_mail = 0", "attempts_in_call"),
         ("SELECT * FROM events WHERE tenant = 't' AND seq > 5 ORDER BY seq LIMIT 5", "events_in_order"),
+        ("SELECT local_edition, id, doc FROM callbacks
+          WHERE tenant = 't' AND ended_at IS NULL AND local_edition < 'b' AND (local_edition, id) > ('a', x'00')
+          UNION ALL
+          SELECT local_edition, id, doc FROM callbacks
+          WHERE tenant = 't' AND ended_at IS NULL AND local_edition > 'b' AND (local_edition, id) > ('a', x'00')
+          ORDER BY 1, 2 LIMIT 5", "callbacks_in_local_time"),
         ("SELECT 1 FROM interactions i WHERE i.tenant = 't' AND i.thread = 'x' ORDER BY i.created_at DESC, i.id DESC", "interactions_by_thread"),
     ];
     for (sql, index) in table {
@@ -374,4 +381,30 @@ async fn who_only_looks_changes_nothing() {
     let url = format!("sqlite:{}", none.display());
     let missing = ringback_store::open(&url, looking, Dice::new(1)).await;
     assert!(missing.is_err() && !none.exists());
+}
+
+#[tokio::test]
+async fn what_an_older_program_wrote_is_looked_at_once() {
+    let town = sqlite_file().await;
+    town.staffed().await;
+    let booked = town.book("billing", voice(1), monday()).await;
+    let local = json!({ "start_time": "2026-07-01T09:00", "end_time": "2026-07-01T10:00", "time_zone": "Europe/Berlin" });
+    let local = town.book("billing", with(voice(2), local), monday()).await;
+    let edition = |callback: &Callback| -> Option<String> {
+        let conn = Connection::open(path(&town)).unwrap();
+        let id = callback.interaction.id.0.as_bytes().to_vec();
+        conn.query_row(
+            "SELECT local_edition FROM callbacks WHERE id = ?1",
+            [id],
+            |row| row.get(0),
+        )
+        .unwrap()
+    };
+    let written = edition(&local);
+    assert!(written.as_ref().is_some_and(|edition| !edition.is_empty()));
+    edit(&town, "UPDATE callbacks SET local_edition = ''");
+    let seen = town.store.look_at_windows(&tenant(), None, 10).await;
+    assert_eq!(seen.unwrap(), WindowsSeen::default());
+    assert_eq!((edition(&booked), edition(&local)), (None, written));
+    town.is_healthy().await;
 }

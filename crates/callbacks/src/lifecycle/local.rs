@@ -41,25 +41,11 @@ impl Work<'_> {
     /// New rules of local time: the wall time stays, the instants move. What is under way is left alone.
     pub(super) fn resolve_again(&mut self) -> Result<(), Refusal> {
         self.must_wait()?;
-        let Some(mut local) = self.after.local.clone() else {
-            return Ok(());
-        };
-        let old = local.edition.clone();
-        // A zone that this edition has lost leaves everything as it was agreed.
-        let Some(mut moved) = local.resolve_by(self.facts.almanac, self.after.window) else {
+        let Some((local, moved)) = self.before.moved_by(self.facts.almanac) else {
             return Ok(());
         };
         let before = self.before.window;
-        // An end said as an instant stays, unless the start has moved past it: then the length stays.
-        if let (Some(end), Some(old_end)) = (moved.end, before.end)
-            && end <= moved.start
-        {
-            let length = old_end.duration_since(before.start);
-            moved.end = moved.start.checked_add(length).ok();
-        }
-        if moved == before {
-            return Ok(());
-        }
+        let old = self.after.local.take().map(|local| local.edition);
         self.after.window = moved;
         self.after.local = Some(local);
         let starts_later = moved.start > self.now;

@@ -129,6 +129,16 @@ impl Store for Troubled {
         self.write(self.raw.claim_due(order)).await
     }
 
+    async fn look_at_windows(
+        &self,
+        tenant: &TenantId,
+        after: Option<RulesMark>,
+        limit: usize,
+    ) -> Result<WindowsSeen> {
+        self.write(self.raw.look_at_windows(tenant, after, limit))
+            .await
+    }
+
     async fn next_wake(&self) -> Result<Option<Timestamp>> {
         self.read(self.raw.next_wake()).await
     }

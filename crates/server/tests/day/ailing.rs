@@ -104,6 +104,16 @@ impl Store for Ailing {
         self.inner.claim_due(order).await
     }
 
+    async fn look_at_windows(
+        &self,
+        tenant: &TenantId,
+        after: Option<RulesMark>,
+        limit: usize,
+    ) -> Result<WindowsSeen> {
+        self.asked("look_at_windows")?;
+        self.inner.look_at_windows(tenant, after, limit).await
+    }
+
     async fn next_wake(&self) -> Result<Option<Timestamp>> {
         self.asked("next_wake")?;
         self.inner.next_wake().await

@@ -260,6 +260,7 @@ pub(crate) const TABLES: &[Table] = &[
             column("attempt", Id),
             column("ended_at", Int),
             column("revision", Int),
+            column("local_edition", Text),
             // SQLite has one writer, and does not count.
             made("writes", Int, "1"),
             column("doc", Text),

@@ -449,6 +449,7 @@ fn columns<'a>(rows: &[(&'a Callback, i64)]) -> Result<Vec<Box<dyn Value + 'a>>>
             .collect::<Vec<_>>(),
         rows.iter().map(|(_, writes)| *writes).collect::<Vec<_>>(),
         docs,
+        each().map(effects::local_edition).collect::<Vec<_>>(),
     ])
 }
 

@@ -21,6 +21,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0003_plain_plans",
         include_str!("../../migrations/postgres/0003_plain_plans.sql"),
     ),
+    (
+        "0004_local_editions",
+        include_str!("../../migrations/postgres/0004_local_editions.sql"),
+    ),
 ];
 
 /// Many nodes may start at once: one brings the schema up to date and the others wait for it, and find it done.

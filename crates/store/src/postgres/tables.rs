@@ -13,8 +13,8 @@ use crate::tables::{
     SlotCount, Strays, Tables, Upload,
 };
 use crate::{
-    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, ShareOrder,
-    StateCount, StoreError,
+    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
+    ShareOrder, StateCount, StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -239,6 +239,24 @@ impl Tables for PgTables<'_> {
         let key = (tenant.clone(), id);
         self.set.borrow_mut().aside.push((key, crate::rows::ms(at)));
         Ok(())
+    }
+
+    fn other_editions(
+        &self,
+        tenant: &TenantId,
+        edition: &str,
+        after: Option<&RulesMark>,
+        limit: usize,
+    ) -> Result<Vec<(RulesMark, String)>> {
+        self.find_other_editions(tenant, edition, after, limit)
+    }
+
+    fn confirm_editions(
+        &self,
+        tenant: &TenantId,
+        confirmed: &[(&Callback, Option<&str>)],
+    ) -> Result<()> {
+        self.note_editions(tenant, confirmed)
     }
 
     fn interaction(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<InteractionRow>> {

@@ -8,10 +8,16 @@ use sha2::{Digest, Sha256};
 const APPLICATION_ID: i32 = 0x5242_4b31;
 
 /// Released migrations are never edited: their checksums are kept in the database.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_callbacks",
-    include_str!("../../migrations/sqlite/0001_callbacks.sql"),
-)];
+const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "0001_callbacks",
+        include_str!("../../migrations/sqlite/0001_callbacks.sql"),
+    ),
+    (
+        "0002_local_editions",
+        include_str!("../../migrations/sqlite/0002_local_editions.sql"),
+    ),
+];
 
 pub(super) fn migrate(conn: &Connection) -> Result<()> {
     run(conn, MIGRATIONS)

@@ -23,8 +23,8 @@ use crate::tables::{
     SlotCount, Strays, Tables, Upload,
 };
 use crate::{
-    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, StateCount,
-    StoreError,
+    AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
+    StateCount, StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -127,6 +127,24 @@ impl Tables for SqliteTables<'_> {
 
     fn set_aside(&self, tenant: &TenantId, id: InteractionId, at: Timestamp) -> Result<()> {
         callbacks::set_aside(self.conn, tenant, id, at)
+    }
+
+    fn other_editions(
+        &self,
+        tenant: &TenantId,
+        edition: &str,
+        after: Option<&RulesMark>,
+        limit: usize,
+    ) -> Result<Vec<(RulesMark, String)>> {
+        callbacks::other_editions(self.conn, tenant, edition, after, limit)
+    }
+
+    fn confirm_editions(
+        &self,
+        tenant: &TenantId,
+        confirmed: &[(&Callback, Option<&str>)],
+    ) -> Result<()> {
+        callbacks::confirm_editions(self.conn, tenant, confirmed)
     }
 
     fn interaction(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<InteractionRow>> {

@@ -17,6 +17,7 @@ mod roster;
 mod shares;
 mod slots;
 mod town;
+mod windows;
 
 macro_rules! conformance {
     ($($file:ident { $($case:ident),+ $(,)? })+) => {

@@ -214,8 +214,13 @@ pub fn asked(application: i64, key: &str, body: u8) -> Option<Idempotent> {
 
 impl Town {
     pub async fn open(url: String, ground: Ground) -> Town {
-        let chance = Dice::new(7);
-        let store = ringback_store::open(&url, OpenOptions::default(), chance.clone())
+        Town::open_with(url, ground, OpenOptions::default(), 7).await
+    }
+
+    /// A store that is opened again over the same rows needs a seed of its own: ids must not come twice.
+    pub async fn open_with(url: String, ground: Ground, options: OpenOptions, seed: u64) -> Town {
+        let chance = Dice::new(seed);
+        let store = ringback_store::open(&url, options, chance.clone())
             .await
             .expect("a store");
         Town {

@@ -42,30 +42,31 @@ pub(super) const CHANGED_INTERACTIONS: &str = "
 pub(super) const NEW_CALLBACKS: &str = "
     INSERT INTO callbacks (tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail,
         wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
-        revision, writes, doc)
+        revision, writes, doc, local_edition)
     SELECT tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail,
         wakes_at, since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
-        revision, writes + 1, doc
+        revision, writes + 1, doc, local_edition
     FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
         $9::bigint[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[],
         $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], $20::uuid[], $21::bigint[], $22::bigint[],
-        $23::bigint[], $24::text[])
+        $23::bigint[], $24::text[], $25::text[])
         AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
             since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
-            revision, writes, doc)";
+            revision, writes, doc, local_edition)";
 
 pub(super) const CHANGED_CALLBACKS: &str = "
     UPDATE callbacks c SET queue = u.queue, state = u.state, callback_status = u.callback_status,
         status = u.status, start_time = u.start_time, rank = u.rank, by_mail = u.by_mail, wakes_at = u.wakes_at,
         since = u.since, transferred_to = u.transferred_to, agent = u.agent, seat = u.seat,
         claim_node = u.claim_node, claim_boot = u.claim_boot, claim_until = u.claim_until, fence = u.fence,
-        attempt = u.attempt, ended_at = u.ended_at, revision = u.revision, writes = c.writes + 1, doc = u.doc
+        attempt = u.attempt, ended_at = u.ended_at, revision = u.revision, writes = c.writes + 1, doc = u.doc,
+        local_edition = u.local_edition
     FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[],
         $9::bigint[], $10::bool[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[],
         $16::text[], $17::uuid[], $18::bigint[], $19::bigint[], $20::uuid[], $21::bigint[], $22::bigint[],
-        $23::bigint[], $24::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
+        $23::bigint[], $24::text[], $25::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, queue, state, callback_status, status, created_at, start_time, rank, by_mail, wakes_at,
             since, transferred_to, agent, seat, claim_node, claim_boot, claim_until, fence, attempt, ended_at,
-            revision, writes, doc)
+            revision, writes, doc, local_edition)
     WHERE c.tenant = u.tenant AND c.id = u.id AND c.writes = u.writes";
 
 pub(super) const GONE_NAMES: &str = "

@@ -5,7 +5,8 @@ use super::super::session::Value;
 use super::PgTables;
 use crate::rows::{any_of, callback_of, int, kind_of, ms, tenant_of, time, unreadable};
 use crate::{
-    AnyInteraction, CallbackQuery, Cursor, CustomerQuery, InteractionQuery, Result, effects,
+    AnyInteraction, CallbackQuery, Cursor, CustomerQuery, InteractionQuery, Result, RulesMark,
+    effects,
 };
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::customer::Customer;
@@ -211,6 +212,52 @@ impl PgTables<'_> {
             ],
         )?;
         rows.iter().map(super::callbacks::doc_of).collect()
+    }
+
+    pub(super) fn find_other_editions(
+        &self,
+        tenant: &TenantId,
+        edition: &str,
+        after: Option<&RulesMark>,
+        limit: usize,
+    ) -> Result<Vec<(RulesMark, String)>> {
+        let (after, id) = after.map_or(("", Uuid::nil()), |(edition, id)| (edition.as_str(), id.0));
+        // Its own edition is stepped over, however many have it.
+        let rows = self.ask(
+            "SELECT local_edition, id, doc FROM callbacks
+             WHERE tenant = $1 AND ended_at IS NULL AND local_edition < $2 AND (local_edition, id) > ($3, $4)
+             UNION ALL
+             SELECT local_edition, id, doc FROM callbacks
+             WHERE tenant = $1 AND ended_at IS NULL AND local_edition > $2 AND (local_edition, id) > ($3, $4)
+             ORDER BY 1, 2 LIMIT $5",
+            &[&tenant.as_str(), &edition, &after, &id, &int(limit as u64)],
+        )?;
+        let read = |row| Ok(((get(row, 0)?, InteractionId(get(row, 1)?)), get(row, 2)?));
+        rows.iter().map(read).collect()
+    }
+
+    pub(super) fn note_editions(
+        &self,
+        tenant: &TenantId,
+        confirmed: &[(&Callback, Option<&str>)],
+    ) -> Result<()> {
+        let ids: Vec<Uuid> = confirmed
+            .iter()
+            .map(|(callback, _)| callback.interaction.id.0)
+            .collect();
+        let revisions: Vec<i64> = confirmed
+            .iter()
+            .map(|(callback, _)| int(callback.revision))
+            .collect();
+        let editions: Vec<Option<&str>> = confirmed.iter().map(|(_, edition)| *edition).collect();
+        self.write(
+            "UPDATE callbacks c SET local_edition = u.edition
+             FROM (SELECT * FROM unnest($2::uuid[], $3::bigint[], $4::text[]) LIMIT cardinality($2::uuid[]))
+                 AS u(id, revision, edition)
+             WHERE c.tenant = $1 AND c.id = u.id AND c.revision = u.revision",
+            &[&tenant.as_str(), &ids, &revisions, &editions],
+        )?;
+        Ok(())
     }
 
     pub(super) fn find_events(

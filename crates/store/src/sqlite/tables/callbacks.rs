@@ -2,9 +2,9 @@
 
 use super::{all, at_most, blob, one, text, text_or_none};
 use crate::effects::{self, StateColumns};
-use crate::rows::{any_of, callback_of, damaged, int, ms, unwritable};
+use crate::rows::{any_of, callback_of, damaged, int, ms, unwritable, uuid_of};
 use crate::tables::InteractionRow;
-use crate::{AnyInteraction, Result};
+use crate::{AnyInteraction, Result, RulesMark};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::ids::{InteractionId, QueueId, TenantId};
@@ -63,9 +63,9 @@ fn insert(conn: &Connection, callback: &Callback, doc: &str) -> Result<usize> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO callbacks (tenant, id, doc, search, queue, state, callback_status, status, created_at,
              start_time, end_time, rank, priority, by_mail, wakes_at, since, transferred_to, agent, seat, claim_node,
-             claim_boot, claim_until, fence, attempt, ended_at, revision)
+             claim_boot, claim_until, fence, attempt, ended_at, revision, local_edition)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-             ?23, ?24, ?25, ?26)",
+             ?23, ?24, ?25, ?26, ?27)",
     )?;
     let search = effects::search_text(&callback.interaction);
     let values = key(callback)
@@ -117,7 +117,7 @@ fn key(callback: &Callback) -> [ValueRef<'_>; 2] {
 fn columns<'c>(
     callback: &'c Callback,
     state: &'c StateColumns,
-) -> [(&'static str, ValueRef<'c>); 22] {
+) -> [(&'static str, ValueRef<'c>); 23] {
     let claim = callback.state.claim();
     let (callback_status, status) = callback.state.wire();
     let number = ValueRef::Integer;
@@ -169,6 +169,10 @@ fn columns<'c>(
             number_or_none(callback.interaction.ended_at.map(ms)),
         ),
         ("revision", number(int(callback.revision))),
+        (
+            "local_edition",
+            text_or_none(effects::local_edition(callback)),
+        ),
     ]
 }
 
@@ -278,6 +282,53 @@ pub(super) fn set_aside(
          WHERE tenant = ?1 AND id = ?2 AND ended_at IS NULL",
     )?
     .execute(params![tenant.as_str(), blob(&id.0), ms(at)])?;
+    Ok(())
+}
+
+pub(super) fn other_editions(
+    conn: &Connection,
+    tenant: &TenantId,
+    edition: &str,
+    after: Option<&RulesMark>,
+    limit: usize,
+) -> Result<Vec<(RulesMark, String)>> {
+    let (after, id) = after.map_or(("", Vec::new()), |(edition, id)| {
+        (edition.as_str(), blob(&id.0).to_vec())
+    });
+    // Its own edition is stepped over, however many have it.
+    all(
+        conn,
+        "SELECT local_edition, id, doc FROM callbacks
+         WHERE tenant = ?1 AND ended_at IS NULL AND local_edition < ?2 AND (local_edition, id) > (?3, ?4)
+         UNION ALL
+         SELECT local_edition, id, doc FROM callbacks
+         WHERE tenant = ?1 AND ended_at IS NULL AND local_edition > ?2 AND (local_edition, id) > (?3, ?4)
+         ORDER BY 1, 2 LIMIT ?5",
+        params![tenant.as_str(), edition, after, id, at_most(limit)],
+        |row| {
+            let id = uuid_of(&row.get::<_, Vec<u8>>(1)?, "callbacks", "id")?;
+            Ok(((row.get(0)?, InteractionId(id)), row.get(2)?))
+        },
+    )
+}
+
+pub(super) fn confirm_editions(
+    conn: &Connection,
+    tenant: &TenantId,
+    confirmed: &[(&Callback, Option<&str>)],
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "UPDATE callbacks SET local_edition = ?4 WHERE tenant = ?1 AND id = ?2 AND revision = ?3",
+    )?;
+    for (callback, edition) in confirmed {
+        let id = blob(&callback.interaction.id.0);
+        statement.execute(params![
+            tenant.as_str(),
+            id,
+            int(callback.revision),
+            edition
+        ])?;
+    }
     Ok(())
 }
 
