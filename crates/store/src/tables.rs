@@ -87,6 +87,17 @@ pub(crate) struct NewHold<'a> {
     pub expires_at: Timestamp,
 }
 
+/// Who is free and who waits, at a moment of the clock's work.
+#[derive(Debug, Default)]
+pub(crate) struct Floor {
+    /// Everyone who is ready with empty hands, over all tenants; of each tenant the longest idle first.
+    pub free: Vec<Agent>,
+    /// Queues that are dialled (or removed) and have somebody waiting, by calls and by letters apart.
+    pub lines: Vec<(TenantId, QueueId, bool)>,
+    /// Ready agents with empty hands for whom a passed-on callback waits.
+    pub awaited: Vec<(TenantId, AgentId)>,
+}
+
 /// Callbacks that wait for the same kind of seat.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LineOf {
@@ -301,12 +312,11 @@ pub(crate) trait Tables {
     fn lapsed(&self, node: &NodeId, now: Timestamp, limit: usize) -> Result<Vec<Key>>;
     /// When the clock alone next makes something happen.
     fn soonest(&self) -> Result<Option<Timestamp>>;
-    /// Queues that are dialled (or removed) and have somebody waiting, by calls and by letters apart.
-    fn lines(&self) -> Result<Vec<(TenantId, QueueId, bool)>>;
-    /// Ready agents with empty hands for whom a passed-on callback waits.
-    fn awaited(&self) -> Result<Vec<(TenantId, AgentId)>>;
-    /// From here to its end this transaction alone gives out the places of a queue; another that is at it is waited for.
-    fn be_alone_at(&self, tenant: &TenantId, queue: &QueueId) -> Result<()>;
+    /// Who is free and who waits, with at most so many agents.
+    fn floor(&self, agents: usize) -> Result<Floor>;
+    /// Seats that are taken of each of these, in their order. From here to its end this transaction alone gives out the
+    /// places of these queues; another that is at it is waited for.
+    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<u64>>;
     /// The first in line behind `after`.
     fn next_in_line(
         &self,
@@ -332,8 +342,6 @@ pub(crate) trait Tables {
     fn agent(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>>;
     /// In order of ids.
     fn agents(&self, tenant: &TenantId, limit: usize) -> Result<Vec<Agent>>;
-    /// Everyone who is ready with empty hands, over all tenants; of each tenant the longest idle first.
-    fn free_agents(&self, limit: usize) -> Result<Vec<Agent>>;
     /// How many free agents serve a queue.
     fn free_in_queue(&self, tenant: &TenantId, queue: &QueueId) -> Result<u64>;
     /// Whether callbacks that were passed on to the agent wait.

@@ -98,7 +98,7 @@ impl Wanted {
 }
 
 impl PgTables<'_> {
-    /// Begins the transaction, locks what the jobs' contacts need, and fetches what the jobs are about.
+    /// Locks what the jobs' contacts need, and fetches what the jobs are about.
     pub(super) fn begin_with(&self, needs: &[&Needs]) -> Result<()> {
         let now = needs.iter().filter_map(|needs| needs.now).max();
         if let Some(now) = now {
@@ -154,24 +154,12 @@ impl PgTables<'_> {
                 wanted.answer(self, key.clone());
             }
         }
-        self.fetch(wanted, true, locks)?;
+        self.fetch(wanted, locks)?;
         let about: Vec<CallbackKey> = needs
             .iter()
             .flat_map(|needs| needs.callbacks.iter().cloned())
-            .chain(self.callbacks_of(needs))
             .collect();
         self.fetch_about(&about)
-    }
-
-    fn callbacks_of(&self, needs: &[&Needs]) -> Vec<CallbackKey> {
-        let set = self.set.borrow();
-        let attempts = needs.iter().flat_map(|needs| needs.attempts.iter());
-        attempts
-            .filter_map(|key| {
-                let attempt = set.attempts.get(key)?.attempt.as_ref()?;
-                Some((key.0.clone(), attempt.callback))
-            })
-            .collect()
     }
 
     /// What decisions about these callbacks look at; the callbacks themselves are in the set.
@@ -189,11 +177,11 @@ impl PgTables<'_> {
                 locks.push(super::locks::contact(&key.0, callback.contact().expose()));
             }
         }
-        self.fetch(wanted, false, locks)
+        self.fetch(wanted, locks)
     }
 
     /// One journey for all of it.
-    pub(super) fn fetch(&self, wanted: Wanted, begin: bool, locks: Vec<i64>) -> Result<()> {
+    pub(super) fn fetch(&self, wanted: Wanted, locks: Vec<i64>) -> Result<()> {
         let Wanted {
             callbacks,
             of_attempts,
@@ -262,10 +250,6 @@ impl PgTables<'_> {
 
         let mut asks: Vec<Ask<'_>> = Vec::new();
         let mut reads: Vec<Reading> = Vec::new();
-        if begin {
-            asks.push(Ask::Plain(self.begin));
-            reads.push(Reading::Nothing);
-        }
         if !locks.is_empty() {
             asks.push(Ask::With(LOCK, vec![&locks]));
             reads.push(Reading::Nothing);
@@ -359,7 +343,7 @@ impl PgTables<'_> {
         if asks.is_empty() {
             return Ok(());
         }
-        let found = self.fly(&asks)?;
+        let found = self.fly(asks)?;
         self.held.borrow_mut().extend(locks.iter().copied());
         for (rows, reading) in found.iter().zip(&reads) {
             for row in rows {

@@ -111,11 +111,6 @@ impl Session {
         self.client.is_closed()
     }
 
-    pub fn rows(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>, Fault> {
-        let mut answers = self.fly(&[Ask::With(sql, values.to_vec())])?;
-        Ok(answers.pop().unwrap_or_default())
-    }
-
     pub fn plain(&self, sql: &str) -> Result<(), Fault> {
         self.patiently(self.client.batch_execute(sql))
     }

@@ -9,8 +9,8 @@ use super::set::{Fresh, QueueKey, Set};
 use crate::events::Sealed;
 use crate::seats::Waiting;
 use crate::tables::{
-    AnswerRow, Census, InteractionRow, Key, LineOf, Link, Mark, NewAnswer, NewHold, QueueRow,
-    SlotCount, Strays, Tables, Upload,
+    AnswerRow, Census, Floor, InteractionRow, Key, LineOf, Link, Mark, NewAnswer, NewHold,
+    QueueRow, SlotCount, Strays, Tables, Upload,
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
@@ -59,6 +59,8 @@ pub(super) struct PgTables<'s> {
     pub(super) begin: &'static str,
     /// The installation's own offset in the order of events.
     offset: i64,
+    /// Whether the transaction has begun: it does with the first journey.
+    begun: Cell<bool>,
     pub(super) set: RefCell<Set>,
     /// Locks of this transaction.
     pub(super) held: RefCell<HashSet<i64>>,
@@ -98,6 +100,8 @@ impl<'s> PgTables<'s> {
             writing,
             begin,
             offset,
+            // A question alone needs no transaction.
+            begun: Cell::new(!writing),
             set: RefCell::default(),
             held: RefCell::default(),
             slotted,
@@ -108,20 +112,35 @@ impl<'s> PgTables<'s> {
         }
     }
 
-    pub(super) fn fly(&self, asks: &[Ask<'_>]) -> Result<Vec<Vec<Row>>> {
-        self.session.fly(asks).map_err(|fault| self.noted(fault))
+    /// Sends these on one journey, behind the beginning of the transaction if it has not begun.
+    pub(super) fn fly(&self, mut asks: Vec<Ask<'_>>) -> Result<Vec<Vec<Row>>> {
+        let begins = !self.begun.replace(true);
+        if begins {
+            asks.insert(0, Ask::Plain(self.begin));
+        }
+        let mut answers = self.session.fly(&asks).map_err(|fault| self.noted(fault))?;
+        if begins {
+            answers.remove(0);
+        }
+        Ok(answers)
     }
 
-    /// A question that the working set cannot answer: the database is told first what was written.
+    /// A question that the working set cannot answer: the database is told first, on the same journey, what was written.
     fn ask(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>> {
-        self.flush()?;
-        self.ask_now(sql, values)
+        let mut answers = self.ask_all(vec![Ask::With(sql, values.to_vec())])?;
+        Ok(answers.pop().unwrap_or_default())
     }
 
     fn ask_now(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>> {
-        self.session
-            .rows(sql, values)
-            .map_err(|fault| self.noted(fault))
+        let mut answers = self.fly(vec![Ask::With(sql, values.to_vec())])?;
+        Ok(answers.pop().unwrap_or_default())
+    }
+
+    fn ask_all(&self, asks: Vec<Ask<'_>>) -> Result<Vec<Vec<Row>>> {
+        if self.set.borrow().is_clean() {
+            return self.fly(asks);
+        }
+        self.send(asks)
     }
 
     /// A statement that writes past the working set; it can only be taken back with the whole transaction.
@@ -136,31 +155,25 @@ impl<'s> PgTables<'s> {
         error
     }
 
-    /// Sends what was written so far, inside the transaction.
-    pub(super) fn flush(&self) -> Result<()> {
-        if self.set.borrow().is_clean() {
-            return Ok(());
-        }
-        self.send(None)
-    }
-
     /// Sends what is left, and commits.
     pub(super) fn commit(&self) -> Result<()> {
-        self.send(Some("COMMIT"))
+        self.send(vec![Ask::Plain("COMMIT")]).map(drop)
     }
 
-    fn send(&self, last: Option<&'static str>) -> Result<()> {
-        {
+    /// Sends what was written so far, and `more` behind it. Answers what `more` was answered.
+    fn send(&self, more: Vec<Ask<'_>>) -> Result<Vec<Vec<Row>>> {
+        let answers = {
             let set = self.set.borrow();
             let written = set.written();
             let orders = flush::orders(&set, &written, self.offset, self.now.get())?;
             let statements = flush::statements(&orders);
             let mut asks: Vec<Ask<'_>> = statements.iter().map(flush::Statement::ask).collect();
-            asks.extend(last.map(Ask::Plain));
-            self.fly(&asks)?;
-        }
+            let first = asks.len();
+            asks.extend(more);
+            self.fly(asks)?.split_off(first)
+        };
         self.set.borrow_mut().settle();
-        Ok(())
+        Ok(answers)
     }
 
     pub(super) fn not_yet_held(&self, mut locks: Vec<i64>) -> Vec<i64> {
@@ -180,7 +193,7 @@ impl<'s> PgTables<'s> {
         if locks.is_empty() {
             return Ok(());
         }
-        self.ask_now(load::LOCK, &[&locks])?;
+        self.fly(vec![Ask::With(load::LOCK, vec![&locks])])?;
         self.held.borrow_mut().extend(locks);
         Ok(())
     }
@@ -196,7 +209,7 @@ impl<'s> PgTables<'s> {
     fn have(&self, want: impl FnOnce(&mut Wanted, &Self)) -> Result<()> {
         let mut wanted = Wanted::default();
         want(&mut wanted, self);
-        self.fetch(wanted, false, Vec::new())
+        self.fetch(wanted, Vec::new())
     }
 }
 
@@ -446,16 +459,12 @@ impl Tables for PgTables<'_> {
         self.next_moment()
     }
 
-    fn lines(&self) -> Result<Vec<(TenantId, QueueId, bool)>> {
-        self.list_lines()
+    fn floor(&self, agents: usize) -> Result<Floor> {
+        self.read_floor(agents)
     }
 
-    fn awaited(&self) -> Result<Vec<(TenantId, AgentId)>> {
-        self.list_awaited()
-    }
-
-    fn be_alone_at(&self, tenant: &TenantId, queue: &QueueId) -> Result<()> {
-        self.lock_seats(tenant, queue)
+    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<u64>> {
+        self.count_seated_alone(seats)
     }
 
     fn next_in_line(
@@ -491,10 +500,6 @@ impl Tables for PgTables<'_> {
 
     fn agents(&self, tenant: &TenantId, limit: usize) -> Result<Vec<Agent>> {
         self.list_agents(tenant, limit)
-    }
-
-    fn free_agents(&self, limit: usize) -> Result<Vec<Agent>> {
-        self.list_free(limit)
     }
 
     fn free_in_queue(&self, tenant: &TenantId, queue: &QueueId) -> Result<u64> {

@@ -19,8 +19,8 @@ use crate::events::Sealed;
 use crate::rows::{self, time};
 use crate::seats::Waiting;
 use crate::tables::{
-    AnswerRow, Census, InteractionRow, Key, LineOf, Link, Mark, NewAnswer, NewHold, QueueRow,
-    SlotCount, Strays, Tables, Upload,
+    AnswerRow, Census, Floor, InteractionRow, Key, LineOf, Link, Mark, NewAnswer, NewHold,
+    QueueRow, SlotCount, Strays, Tables, Upload,
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
@@ -341,17 +341,19 @@ impl Tables for SqliteTables<'_> {
         line::soonest(self.conn)
     }
 
-    fn lines(&self) -> Result<Vec<(TenantId, QueueId, bool)>> {
-        line::lines(self.conn)
+    fn floor(&self, agents: usize) -> Result<Floor> {
+        Ok(Floor {
+            free: agents::free_ones(self.conn, agents)?,
+            lines: line::lines(self.conn)?,
+            awaited: line::awaited(self.conn)?,
+        })
     }
 
-    fn awaited(&self) -> Result<Vec<(TenantId, AgentId)>> {
-        line::awaited(self.conn)
-    }
-
-    fn be_alone_at(&self, _tenant: &TenantId, _queue: &QueueId) -> Result<()> {
-        // There is one writer.
-        Ok(())
+    /// There is one writer: nobody else is at it.
+    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<u64>> {
+        let count =
+            |(tenant, queue, target): &(_, _, _)| line::seated(self.conn, tenant, queue, target);
+        seats.iter().map(count).collect()
     }
 
     fn next_in_line(
@@ -389,10 +391,6 @@ impl Tables for SqliteTables<'_> {
 
     fn agents(&self, tenant: &TenantId, limit: usize) -> Result<Vec<Agent>> {
         agents::list(self.conn, tenant, limit)
-    }
-
-    fn free_agents(&self, limit: usize) -> Result<Vec<Agent>> {
-        agents::free_ones(self.conn, limit)
     }
 
     fn free_in_queue(&self, tenant: &TenantId, queue: &QueueId) -> Result<u64> {

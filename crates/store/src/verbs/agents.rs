@@ -56,12 +56,12 @@ pub(crate) fn put(write: &mut Write<'_>, mut agent: Agent, expected: Option<u64>
 }
 
 /// Everyone who is ready with empty hands, longest idle first.
-pub(super) fn roster(tables: &dyn Tables) -> Result<Roster> {
+pub(super) fn roster(free: &[Agent]) -> Roster {
     let mut roster = Roster::default();
-    for agent in tables.free_agents(LISTED)? {
-        roster.add(&agent.tenant, FreeAgent::of(&agent), &agent.queues);
+    for agent in free {
+        roster.add(&agent.tenant, FreeAgent::of(agent), &agent.queues);
     }
-    Ok(roster)
+    roster
 }
 
 pub(crate) fn set_presence(

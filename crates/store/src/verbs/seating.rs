@@ -3,11 +3,11 @@
 use super::claim::step_one;
 use super::{House, Write, agents, gather};
 use crate::seats::{FreeAgent, Roster, Seating, Waiting};
-use crate::tables::{Key, LineOf, Tables};
+use crate::tables::{Floor, Key, LineOf, Tables};
 use crate::{ClaimOrder, Claimed, Picks, Result};
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::decide::choose_agent;
-use ringback_callbacks::ids::{AgentId, InteractionId, OfferId, QueueId, TenantId};
+use ringback_callbacks::ids::{AgentId, InteractionId, OfferId, TenantId};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::state::Target;
 use std::cmp::Reverse;
@@ -45,8 +45,9 @@ pub(super) fn seat_waiting(
     order: &ClaimOrder,
     limit: usize,
 ) -> Result<Claimed> {
-    let mut roster = agents::roster(write.tables)?;
-    let mut lines = open_lines(write.tables, house, &roster, &order.picks)?;
+    let floor = write.tables.floor(agents::LISTED)?;
+    let mut roster = agents::roster(&floor.free);
+    let mut lines = open_lines(write.tables, house, floor, &roster, &order.picks)?;
     write.tables.foresee(&picked(&lines, limit), order.now)?;
     let mut heads = BinaryHeap::new();
     for (index, line) in lines.iter_mut().enumerate() {
@@ -97,23 +98,27 @@ pub(super) fn seat_waiting(
 fn open_lines(
     tables: &dyn Tables,
     house: &House,
+    floor: Floor,
     roster: &Roster,
     planned: &[Picks],
 ) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    for (tenant, queue, by_mail) in tables.lines()? {
+    let (mut lines, mut counted, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for (tenant, queue, by_mail) in floor.lines {
         let Some(view) = gather::queue_view(tables, &house.views, &tenant, &queue)? else {
             continue;
+        };
+        let mut places_of = |target: Target, most: u64| {
+            counted.push((tenant.clone(), queue.clone(), target.clone()));
+            places.push(lines.len());
+            Seats::Places { target, left: most }
         };
         let seats = if view.queue.removed {
             Seats::Gone
         } else {
             match Seating::of(&view, by_mail) {
                 Seating::Agent => Seats::Agents,
-                Seating::Dn { places } => places_left(tables, &tenant, &queue, Target::Dn, places)?,
-                Seating::Template { places } => {
-                    places_left(tables, &tenant, &queue, Target::Template, places)?
-                }
+                Seating::Dn { places } => places_of(Target::Dn, places),
+                Seating::Template { places } => places_of(Target::Template, places),
                 Seating::Nobody => continue,
             }
         };
@@ -123,17 +128,20 @@ fn open_lines(
             .find(|picks| picks.tenant == tenant && picks.queue == queue)
             .filter(|_| !by_mail && !matches!(seats, Seats::Gone))
             .map(|picks| picks.callbacks.iter().copied().collect());
-        let line = Line {
+        lines.push(Line {
             tenant,
             of: LineOf::Queue { queue, by_mail },
             seats,
             picks,
-        };
-        if line.has_seat(roster) {
-            lines.push(line);
+        });
+    }
+    for (line, seated) in places.into_iter().zip(tables.seated_alone(&counted)?) {
+        if let Seats::Places { left, .. } = &mut lines[line].seats {
+            *left = left.saturating_sub(seated);
         }
     }
-    for (tenant, agent) in tables.awaited()? {
+    lines.retain(|line| line.has_seat(roster));
+    for (tenant, agent) in floor.awaited {
         if roster.certain(&tenant, agent).is_some() {
             lines.push(Line {
                 tenant,
@@ -156,20 +164,6 @@ fn picked(lines: &[Line], limit: usize) -> Vec<Key> {
             .collect::<Vec<_>>()
     };
     lines.iter().flat_map(keys).take(limit).collect()
-}
-
-/// Places are counted and given out by one transaction at a time; if another node is at it, this round there are
-/// none here.
-fn places_left(
-    tables: &dyn Tables,
-    tenant: &TenantId,
-    queue: &QueueId,
-    target: Target,
-    places: u64,
-) -> Result<Seats> {
-    tables.be_alone_at(tenant, queue)?;
-    let left = places.saturating_sub(tables.seated(tenant, queue, &target)?);
-    Ok(Seats::Places { target, left })
 }
 
 impl Line {

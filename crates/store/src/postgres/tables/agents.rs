@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
 use ringback_callbacks::ids::{AgentId, InteractionId, QueueId, TenantId};
 use std::rc::Rc;
+use tokio_postgres::Row;
 
 impl PgTables<'_> {
     fn agent_row(&self, tenant: &TenantId, id: AgentId) -> Result<Option<AgentRow>> {
@@ -34,19 +35,22 @@ impl PgTables<'_> {
         rows.iter().map(agent_of).collect()
     }
 
-    pub(super) fn list_free(&self, limit: usize) -> Result<Vec<Agent>> {
+    /// The statement for everybody who is free; `$1`: how many at most.
+    pub(super) fn free_agents(&self) -> String {
         let lock = if self.writing {
             "FOR UPDATE SKIP LOCKED"
         } else {
             ""
         };
-        let sql = format!(
+        format!(
             "SELECT {AGENT} FROM agents WHERE presence = 'ready' AND engaged IS NULL
              ORDER BY tenant, idle_since, id LIMIT $1 {lock}"
-        );
-        let rows = self.ask(&sql, &[&int(limit as u64)])?;
+        )
+    }
+
+    pub(super) fn take_free(&self, rows: &[Row]) -> Result<Vec<Agent>> {
         let mut free = Vec::new();
-        for row in &rows {
+        for row in rows {
             self.take_agent(row)?;
             free.push(agent_of(row)?);
         }

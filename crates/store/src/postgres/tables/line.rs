@@ -1,13 +1,14 @@
 //! The clock, the lines of waiting callbacks and their seats. Rows are read with their locks and rows that another
 //! node has locked are stepped over, so that two nodes never wait for each other and never take the same callback.
 
-use super::super::load::{get, named};
+use super::super::load::{LOCK, get, named};
 use super::super::locks;
+use super::super::session::Ask;
 use super::{Ahead, PgTables};
 use crate::Result;
 use crate::rows::{count, int, ms, queue_id, tenant_of, time};
 use crate::seats::{Waiting, seat_name};
-use crate::tables::{Key, LineOf};
+use crate::tables::{Floor, Key, LineOf};
 use jiff::Timestamp;
 use ringback_callbacks::ids::{AgentId, InteractionId, NodeId, QueueId, TenantId};
 use ringback_callbacks::state::Target;
@@ -17,6 +18,22 @@ use uuid::Uuid;
 
 /// Largest bite of a line. What is read is locked until the commit, so that it is not much more than is needed.
 const BITE: i64 = 256;
+
+const LINES: &str = "
+    SELECT q.tenant, q.id, kinds.by_mail FROM queues q CROSS JOIN (VALUES (false), (true)) AS kinds(by_mail)
+    WHERE (NOT q.dialling_paused OR q.removed)
+        AND EXISTS (SELECT 1 FROM callbacks c WHERE c.tenant = q.tenant AND c.queue = q.id
+            AND c.state = 'queued' AND c.by_mail = kinds.by_mail)
+    ORDER BY q.tenant, q.id, kinds.by_mail";
+
+const AWAITED: &str = "
+    SELECT a.tenant, a.id FROM agents a WHERE a.presence = 'ready' AND a.engaged IS NULL
+        AND EXISTS (SELECT 1 FROM callbacks c WHERE c.tenant = a.tenant AND c.transferred_to = a.id
+            AND c.state = 'transferred')";
+
+const SEATED: &str = "
+    SELECT (SELECT count(*) FROM callbacks WHERE tenant = u.tenant AND queue = u.queue AND seat = u.seat)
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS u(tenant, queue, seat, nth) ORDER BY u.nth";
 
 impl PgTables<'_> {
     pub(super) fn list_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>> {
@@ -58,43 +75,65 @@ impl PgTables<'_> {
         at.map(|at| time(at, "callbacks", "wakes_at")).transpose()
     }
 
-    pub(super) fn list_lines(&self) -> Result<Vec<(TenantId, QueueId, bool)>> {
-        let rows = self.ask(
-            "SELECT q.tenant, q.id, kinds.by_mail FROM queues q CROSS JOIN (VALUES (false), (true)) AS kinds(by_mail)
-             WHERE (NOT q.dialling_paused OR q.removed)
-                 AND EXISTS (SELECT 1 FROM callbacks c WHERE c.tenant = q.tenant AND c.queue = q.id
-                     AND c.state = 'queued' AND c.by_mail = kinds.by_mail)
-             ORDER BY q.tenant, q.id, kinds.by_mail",
-            &[],
-        )?;
-        rows.iter()
-            .map(|row| {
-                let tenant = tenant_of(get::<&str>(row, 0)?, "queues")?;
-                Ok((tenant, queue_id(get::<&str>(row, 1)?)?, get(row, 2)?))
-            })
-            .collect()
+    pub(super) fn read_floor(&self, agents: usize) -> Result<Floor> {
+        let free = self.free_agents();
+        let limit = int(agents as u64);
+        let answers = self.ask_all(vec![
+            Ask::With(&free, vec![&limit]),
+            Ask::With(LINES, Vec::new()),
+            Ask::With(AWAITED, Vec::new()),
+        ])?;
+        let [free, lines, awaited] = answers.as_slice() else {
+            return Ok(Floor::default());
+        };
+        let line = |row| {
+            let tenant = tenant_of(get::<&str>(row, 0)?, "queues")?;
+            Ok((tenant, queue_id(get::<&str>(row, 1)?)?, get(row, 2)?))
+        };
+        let awaiting = |row| {
+            let tenant = tenant_of(get::<&str>(row, 0)?, "agents")?;
+            Ok((tenant, AgentId(get(row, 1)?)))
+        };
+        let lines: Vec<_> = lines.iter().map(line).collect::<Result<_>>()?;
+        // Each of them is looked at next.
+        self.have(|wanted, tables| {
+            for (tenant, queue, _) in &lines {
+                wanted.queue(tables, (tenant.clone(), queue.clone()));
+            }
+        })?;
+        Ok(Floor {
+            free: self.take_free(free)?,
+            lines,
+            awaited: awaited.iter().map(awaiting).collect::<Result<_>>()?,
+        })
     }
 
-    pub(super) fn list_awaited(&self) -> Result<Vec<(TenantId, AgentId)>> {
-        let rows = self.ask(
-            "SELECT a.tenant, a.id FROM agents a WHERE a.presence = 'ready' AND a.engaged IS NULL
-                 AND EXISTS (SELECT 1 FROM callbacks c WHERE c.tenant = a.tenant AND c.transferred_to = a.id
-                     AND c.state = 'transferred')",
-            &[],
-        )?;
-        rows.iter()
-            .map(|row| {
-                Ok((
-                    tenant_of(get::<&str>(row, 0)?, "agents")?,
-                    AgentId(get(row, 1)?),
-                ))
-            })
-            .collect()
-    }
-
-    pub(super) fn lock_seats(&self, tenant: &TenantId, queue: &QueueId) -> Result<()> {
-        // Lines come in one order on every node, and claiming takes no other lock that is waited for.
-        self.lock(vec![locks::seats(tenant, queue)])
+    /// Counted by a statement of its own behind the lock: it sees what whoever had the lock before has committed.
+    pub(super) fn count_seated_alone(
+        &self,
+        seats: &[(TenantId, QueueId, Target)],
+    ) -> Result<Vec<u64>> {
+        if seats.is_empty() {
+            return Ok(Vec::new());
+        }
+        // In one order on every node; claiming takes no other lock that is waited for.
+        let locks = self.not_yet_held(
+            seats
+                .iter()
+                .map(|(tenant, queue, _)| locks::seats(tenant, queue))
+                .collect(),
+        );
+        let tenants: Vec<&str> = seats.iter().map(|(tenant, ..)| tenant.as_str()).collect();
+        let queues: Vec<&str> = seats.iter().map(|(_, queue, _)| queue.as_str()).collect();
+        let kinds: Vec<&str> = seats.iter().map(|(.., target)| seat_name(target)).collect();
+        let mut asks = vec![Ask::With(SEATED, vec![&tenants, &queues, &kinds])];
+        if !locks.is_empty() {
+            asks.insert(0, Ask::With(LOCK, vec![&locks]));
+        }
+        let mut answers = self.ask_all(asks)?;
+        self.held.borrow_mut().extend(locks);
+        let counted = answers.pop().unwrap_or_default();
+        counted.iter().map(|row| Ok(count(get(row, 0)?))).collect()
     }
 
     pub(super) fn step_in_line(
