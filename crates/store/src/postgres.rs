@@ -10,6 +10,7 @@ pub(crate) mod landing;
 mod lane;
 mod load;
 mod locks;
+mod memory;
 mod migrations;
 pub(crate) mod months;
 mod readers;

@@ -488,7 +488,10 @@ pub(crate) struct Needs {
     /// Contacts whose customer, open callbacks and calls are looked at.
     pub contacts: Vec<(TenantId, String)>,
     pub customers: Vec<(TenantId, CustomerId)>,
+    /// Callbacks about which something is decided.
     pub callbacks: Vec<Key>,
+    /// Callbacks of which nothing but the row is looked at.
+    pub held: Vec<Key>,
     /// Attempts that are looked at with their callbacks.
     pub attempts: Vec<(TenantId, AttemptId)>,
     /// Parents.

@@ -1,11 +1,13 @@
 //! Fetches rows into the working set: by the key, for many keys in one statement, and for many tables on one journey.
 
+use super::memory::About;
 use super::session::{Ask, Value};
 use super::set::{
     AgentRow, AnswerSeen, AttemptRow, Call, CallbackKey, CallbackRow, ContactKey, CustomerRow,
     Fresh, QueueKey,
 };
 use super::tables::PgTables;
+use crate::Result;
 use crate::facts::{NUMBER_CALLS_READ, NUMBER_DAY};
 use crate::rows::{
     callback_of, count, customer_id, damaged, int, ms, queue_id, tenant_of, time, unreadable,
@@ -13,15 +15,12 @@ use crate::rows::{
 };
 use crate::tables::{AnswerRow, InteractionRow, Needs, QueueRow};
 use crate::verbs::slots;
-use crate::{Result, effects};
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
 use ringback_callbacks::attempt::Attempt;
-use ringback_callbacks::callback::Callback;
 use ringback_callbacks::contact::Contact;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::ids::{AgentId, AttemptId, CustomerId, InteractionId, TenantId};
-use ringback_callbacks::state::State;
 use ringback_callbacks::wire_time;
 use std::rc::Rc;
 use tokio_postgres::Row;
@@ -75,24 +74,29 @@ impl Wanted {
         self.places.push((queue, from, to));
     }
 
-    /// What a decision about a callback looks at.
-    fn about(&mut self, tables: &PgTables<'_>, callback: &Callback) {
-        let tenant = callback.interaction.tenant.clone();
-        self.queue(tables, (tenant.clone(), callback.queue.clone()));
-        self.customer(
-            tables,
-            (tenant.clone(), callback.interaction.customer.clone()),
-        );
-        let contact = (tenant.clone(), callback.contact().expose().to_owned());
+    /// What a decision about a callback looks at, and the locks that it takes.
+    fn about(
+        &mut self,
+        tables: &PgTables<'_>,
+        tenant: &TenantId,
+        about: &About,
+        locks: &mut Vec<i64>,
+    ) {
+        self.queue(tables, (tenant.clone(), about.queue.clone()));
+        self.customer(tables, (tenant.clone(), about.customer.clone()));
+        let contact = (tenant.clone(), about.contact.clone());
+        if tables.writing && about.calling {
+            locks.push(super::locks::contact(tenant, &about.contact));
+        }
         self.contact(tables, contact.clone());
-        if !effects::by_mail(callback) {
+        if !about.by_mail {
             self.calls(tables, contact);
         }
-        if let Some(agent) = callback.state.engages() {
+        if let Some(agent) = about.agent {
             self.agent(tables, (tenant.clone(), agent));
         }
-        if let Some(attempt) = effects::live_attempt(&callback.state) {
-            self.attempt(tables, (tenant, attempt));
+        if let Some(attempt) = about.attempt {
+            self.attempt(tables, (tenant.clone(), attempt));
         }
     }
 }
@@ -125,6 +129,12 @@ impl PgTables<'_> {
                 wanted.customer(self, key.clone());
             }
             for key in &needs.callbacks {
+                wanted.callback(self, key.clone());
+                if let Some(about) = self.memory.and_then(|memory| memory.of(key)) {
+                    wanted.about(self, &key.0, &about, &mut locks);
+                }
+            }
+            for key in &needs.held {
                 wanted.callback(self, key.clone());
             }
             for key in &needs.attempts {
@@ -171,11 +181,7 @@ impl PgTables<'_> {
             let Some(callback) = row.and_then(|row| row.callback) else {
                 continue;
             };
-            wanted.about(self, &callback);
-            // Its call is about to begin: what is counted of its number stays as it is until this is written.
-            if self.writing && matches!(callback.state, State::Assigned { .. }) {
-                locks.push(super::locks::contact(&key.0, callback.contact().expose()));
-            }
+            wanted.about(self, &key.0, &About::of(&callback), &mut locks);
         }
         self.fetch(wanted, locks)
     }

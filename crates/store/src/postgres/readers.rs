@@ -76,8 +76,15 @@ fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, offset: i64) {
         let ready = lane.ready();
         let lost = match (ready, lane.session()) {
             (Ok(()), Some(session)) => {
-                let tables =
-                    PgTables::new(session, false, lane.begin(), offset, &lane.slotted, false);
+                let tables = PgTables::new(
+                    session,
+                    false,
+                    lane.begin(),
+                    offset,
+                    &lane.slotted,
+                    None,
+                    false,
+                );
                 let panicked =
                     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(Ok(&tables))))
                         .is_err();

@@ -3,6 +3,7 @@
 //! Verbs of many jobs run one after the other over the same set; what they write is gathered here and goes to the
 //! database in a few statements at the end. A job that fails takes back its own part and leaves the others'.
 
+use super::memory::About;
 use crate::events::Sealed;
 use crate::tables::{AnswerRow, InteractionRow, QueueRow};
 use ringback_callbacks::agent::Agent;
@@ -362,6 +363,20 @@ impl Set {
         ]
         .iter()
         .all(|height| *height == 0)
+    }
+
+    /// Callbacks that wait to be written, with what they are about if a node has claimed them.
+    pub fn claims(&self) -> Vec<(CallbackKey, Option<About>)> {
+        let written = self.callbacks.written().into_iter();
+        written
+            .map(|key| {
+                let row = self.callbacks.get(&key);
+                let callback = row.and_then(|row| row.callback.as_ref());
+                let claimed = callback.filter(|callback| callback.state.claim().is_some());
+                let about = claimed.map(|callback| About::of(callback));
+                (key, about)
+            })
+            .collect()
     }
 
     pub fn written(&self) -> Written {

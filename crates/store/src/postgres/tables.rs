@@ -4,6 +4,7 @@
 use super::faults::Fault;
 use super::flush;
 use super::load::{self, Wanted};
+use super::memory::Memory;
 use super::session::{Ask, Session, Value};
 use super::set::{Fresh, QueueKey, Set};
 use crate::events::Sealed;
@@ -70,6 +71,8 @@ pub(super) struct PgTables<'s> {
     /// Whether what is known to be so but for an accident is taken for granted. What is written shows it if it was
     /// not; the jobs are then run again without.
     pub(super) trusting: bool,
+    /// Where it is kept what claimed callbacks are about, for those who write.
+    pub(super) memory: Option<&'s Memory>,
     /// The latest moment a job went by, in milliseconds.
     pub(super) now: Cell<i64>,
     /// What went wrong between here and the database: nothing more can be done in this transaction.
@@ -93,6 +96,7 @@ impl<'s> PgTables<'s> {
         begin: &'static str,
         offset: i64,
         slotted: &'s RefCell<Slotted>,
+        memory: Option<&'s Memory>,
         trusting: bool,
     ) -> PgTables<'s> {
         PgTables {
@@ -105,6 +109,7 @@ impl<'s> PgTables<'s> {
             set: RefCell::default(),
             held: RefCell::default(),
             slotted,
+            memory,
             trusting,
             now: Cell::new(0),
             fault: RefCell::default(),
@@ -157,7 +162,12 @@ impl<'s> PgTables<'s> {
 
     /// Sends what is left, and commits.
     pub(super) fn commit(&self) -> Result<()> {
-        self.send(vec![Ask::Plain("COMMIT")]).map(drop)
+        let claimed = self.memory.map(|_| self.set.borrow().claims());
+        self.send(vec![Ask::Plain("COMMIT")])?;
+        if let Some((memory, claimed)) = self.memory.zip(claimed) {
+            memory.note(claimed);
+        }
+        Ok(())
     }
 
     /// Sends what was written so far, and `more` behind it. Answers what `more` was answered.

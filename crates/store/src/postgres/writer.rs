@@ -8,6 +8,7 @@
 use super::crew::{Crew, Duty};
 use super::faults::Fault;
 use super::lane::Lane;
+use super::memory::Memory;
 use super::tables::PgTables;
 use super::target::Target;
 use crate::tables::{Kind, Needs, Tables};
@@ -100,6 +101,7 @@ impl Writer {
         let (jobs, inbox) = mpsc::channel(parts.queue.max(1));
         let (urgent, first_inbox) = mpsc::channel(parts.queue.max(1));
         let inbox = Arc::new(Mutex::new(inbox));
+        let memory = Arc::<Memory>::default();
         let mut threads = Vec::new();
         let lines = std::iter::once((Duty::Urgent, Arc::new(Mutex::new(first_inbox)))).chain(
             std::iter::repeat_n((Duty::Writes, inbox), parts.lanes.max(1)),
@@ -110,6 +112,7 @@ impl Writer {
                 group: parts.group.max(1),
                 offset: parts.offset,
                 tell: Arc::clone(&parts.tell),
+                memory: Arc::clone(&memory),
                 next: None,
             };
             let (target, crew) = (Arc::clone(&parts.target), Arc::clone(&parts.crew));
@@ -153,6 +156,7 @@ struct Desk {
     group: usize,
     offset: i64,
     tell: Tell,
+    memory: Arc<Memory>,
     /// Taken from the line already.
     next: Option<Box<dyn Job>>,
 }
@@ -256,7 +260,8 @@ impl Desk {
             return Err(Fault::Lost("there is no connection".to_owned()));
         };
         let (begin, slotted) = (lane.begin(), &lane.slotted);
-        let tables = PgTables::new(session, true, begin, self.offset, slotted, trusting);
+        let memory = Some(self.memory.as_ref());
+        let tables = PgTables::new(session, true, begin, self.offset, slotted, memory, trusting);
         let done = run(&tables, jobs);
         let fault = tables.fault.borrow_mut().take();
         let fault = match (done, fault) {

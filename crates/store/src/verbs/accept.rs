@@ -38,6 +38,7 @@ pub(crate) fn needs(order: &AcceptOrder) -> Needs {
             .map(|customer| (tenant.clone(), customer.clone()))
             .collect(),
         callbacks: new.replaces.into_iter().map(key).collect(),
+        held: Vec::new(),
         attempts: Vec::new(),
         interactions: new.parent.into_iter().map(key).collect(),
         made: vec![key(*id)],

@@ -59,7 +59,7 @@ pub(crate) fn take_lapsed(
 /// What [`renew`] looks at.
 pub(crate) fn renewal_needs(claims: &[HeldClaim]) -> Needs {
     Needs {
-        callbacks: claims
+        held: claims
             .iter()
             .map(|held| (held.tenant.clone(), held.callback))
             .collect(),
