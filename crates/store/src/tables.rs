@@ -284,6 +284,15 @@ pub(crate) trait Tables {
         now: Timestamp,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>>;
+    /// The same only to tell of it: nothing is taken because of it, and it may have changed at the next moment.
+    fn taken_to_tell(
+        &self,
+        queue: &Arc<QueueView>,
+        stretch: (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Result<Vec<SlotCount>> {
+        self.taken(queue, stretch, now, &[])
+    }
     /// Places that a customer's callbacks have in a queue, without those of `leaves`.
     fn places_of(
         &self,

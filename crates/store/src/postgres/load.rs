@@ -1,5 +1,6 @@
 //! Fetches rows into the working set: by the key, for many keys in one statement, and for many tables on one journey.
 
+use super::locks::{Lock, alone};
 use super::memory::About;
 use super::session::{Ask, Value};
 use super::set::{
@@ -80,13 +81,13 @@ impl Wanted {
         tables: &PgTables<'_>,
         tenant: &TenantId,
         about: &About,
-        locks: &mut Vec<i64>,
+        locks: &mut Vec<Lock>,
     ) {
         self.queue(tables, (tenant.clone(), about.queue.clone()));
         self.customer(tables, (tenant.clone(), about.customer.clone()));
         let contact = (tenant.clone(), about.contact.clone());
         if tables.writing && about.calling {
-            locks.push(super::locks::contact(tenant, &about.contact));
+            locks.push(alone(super::locks::contact(tenant, &about.contact)));
         }
         self.contact(tables, contact.clone());
         if !about.by_mail {
@@ -109,16 +110,19 @@ impl PgTables<'_> {
             self.now.set(self.now.get().max(ms(now)));
         }
         let mut wanted = Wanted::default();
-        let mut locks = Vec::new();
+        let (mut locks, mut counted) = (Vec::new(), Vec::new());
         for needs in needs {
             for key in &needs.queues {
                 wanted.queue(self, key.clone());
-                if self.slotted.borrow().contains_key(key) {
-                    locks.push(super::locks::slots(&key.0, &key.1));
+                // Where nothing is said of when, all of its days may come to be counted.
+                if self.slotted.borrow().contains_key(key)
+                    && !needs.places.iter().any(|wish| wish.queue == *key)
+                {
+                    locks.push(alone(super::locks::slots(&key.0, &key.1)));
                 }
             }
             for key in &needs.contacts {
-                locks.push(super::locks::contact(&key.0, &key.1));
+                locks.push(alone(super::locks::contact(&key.0, &key.1)));
                 wanted.contact(self, key.clone());
                 wanted.open(self, key.clone());
                 if !key.1.contains('@') {
@@ -152,18 +156,21 @@ impl PgTables<'_> {
                 }
             }
             for wish in &needs.places {
-                let queue = self.slotted.borrow().get(&wish.queue).cloned();
-                let stretch = queue.zip(needs.now);
-                if let Some((from, to)) =
-                    stretch.and_then(|(queue, now)| slots::foreseen(&queue, wish, now))
-                {
-                    wanted.places(wish.queue.clone(), ms(from), ms(to));
+                let Some(queue) = self.slotted.borrow().get(&wish.queue).cloned() else {
+                    continue;
+                };
+                let stretch = needs.now.and_then(|now| slots::foreseen(&queue, wish, now));
+                if let Some((from, to)) = stretch {
+                    let (from, to) = (ms(from), ms(to));
+                    wanted.places(wish.queue.clone(), from, to);
+                    counted.push((queue, from, to));
                 }
             }
             for key in &needs.answers {
                 wanted.answer(self, key.clone());
             }
         }
+        locks.extend(self.held.borrow().stretches(&counted));
         self.fetch(wanted, locks)?;
         let about: Vec<CallbackKey> = needs
             .iter()
@@ -187,7 +194,7 @@ impl PgTables<'_> {
     }
 
     /// One journey for all of it.
-    pub(super) fn fetch(&self, wanted: Wanted, locks: Vec<i64>) -> Result<()> {
+    pub(super) fn fetch(&self, wanted: Wanted, locks: Vec<Lock>) -> Result<()> {
         let Wanted {
             callbacks,
             of_attempts,
@@ -257,7 +264,7 @@ impl PgTables<'_> {
         let mut asks: Vec<Ask<'_>> = Vec::new();
         let mut reads: Vec<Reading> = Vec::new();
         if !locks.is_empty() {
-            asks.push(Ask::With(LOCK, vec![&locks]));
+            asks.push(locks.ask());
             reads.push(Reading::Nothing);
         }
         let groups: [(bool, &'static str, Vec<&dyn Value>, Reading); 13] = [
@@ -350,7 +357,7 @@ impl PgTables<'_> {
             return Ok(());
         }
         let found = self.fly(asks)?;
-        self.held.borrow_mut().extend(locks.iter().copied());
+        self.held.borrow_mut().add(&locks);
         for (rows, reading) in found.iter().zip(&reads) {
             for row in rows {
                 self.take(row, reading)?;
@@ -796,8 +803,6 @@ pub(super) fn is_called(contact: &Contact) -> bool {
         Contact::Email(_) => false,
     }
 }
-
-pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(u.k) FROM unnest($1::bigint[]) AS u(k)";
 
 // Keys are looked up one by one: with a join the other way round would be open too (run through the table and look each
 // row up among the keys), and to a planner that takes the table for empty it looks as good.

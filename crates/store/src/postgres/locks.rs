@@ -2,8 +2,134 @@
 //!
 //! They are the same on every node and in every version, and are always taken in ascending order.
 
+use super::session::Ask;
 use ringback_callbacks::ids::{QueueId, TenantId};
+use ringback_callbacks::queue::QueueView;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// In the order of the numbers. Each is a lock of its own, so that a deadlock can only be with somebody who came to want
+/// more later.
+pub(super) const LOCK: &str = "
+    SELECT CASE WHEN u.shared THEN pg_advisory_xact_lock_shared(u.number) ELSE pg_advisory_xact_lock(u.number) END
+    FROM unnest($1::bigint[], $2::bool[]) AS u(number, shared)";
+
+const DAY: i64 = 24 * 3600 * 1000;
+/// A stretch over more days than this has the whole queue.
+const DAYS: i64 = 4;
+/// Days that one transaction locks at most; beyond, it has whole queues. The database has room for 64 locks a connection
+/// (`max_locks_per_transaction`), which all connections share.
+const DAYS_IN_ALL: usize = 128;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Lock {
+    number: i64,
+    /// Others may have it at the same time, as long as nobody has it alone.
+    shared: bool,
+}
+
+pub(super) fn alone(number: i64) -> Lock {
+    Lock {
+        number,
+        shared: false,
+    }
+}
+
+/// Locks of a transaction, and how it has them.
+#[derive(Debug, Default)]
+pub(super) struct Held(HashMap<i64, Lock>);
+
+/// Locks to be taken together, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Locks {
+    numbers: Vec<i64>,
+    shared: Vec<bool>,
+}
+
+impl Locks {
+    /// Those of them that are not held.
+    pub fn wanted(mut locks: Vec<Lock>, held: &Held) -> Locks {
+        locks.retain(|lock| !held.has(*lock));
+        // Who wants it alone and shared wants it alone.
+        locks.sort_unstable();
+        locks.dedup_by_key(|lock| lock.number);
+        Locks {
+            numbers: locks.iter().map(|lock| lock.number).collect(),
+            shared: locks.iter().map(|lock| lock.shared).collect(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    pub fn ask(&self) -> Ask<'_> {
+        Ask::With(LOCK, vec![&self.numbers, &self.shared])
+    }
+}
+
+impl Held {
+    fn has(&self, lock: Lock) -> bool {
+        let held = self.0.get(&lock.number);
+        held.is_some_and(|held| lock.shared || !held.shared)
+    }
+
+    pub fn add(&mut self, locks: &Locks) {
+        for (number, shared) in locks.numbers.iter().zip(&locks.shared) {
+            let lock = Lock {
+                number: *number,
+                shared: *shared,
+            };
+            self.0.insert(*number, lock);
+        }
+    }
+
+    /// The locks of many stretches.
+    pub fn stretches(&self, stretches: &[(Arc<QueueView>, i64, i64)]) -> Vec<Lock> {
+        let mut locks: Vec<Lock> = stretches
+            .iter()
+            .flat_map(|(view, from, to)| self.stretch(view, *from, *to))
+            .collect();
+        locks.sort_unstable();
+        locks.dedup();
+        if locks.len() > DAYS_IN_ALL {
+            let whole = |(view, ..): &(Arc<QueueView>, _, _)| {
+                alone(slots(&view.queue.tenant, &view.queue.id))
+            };
+            return stretches.iter().map(whole).collect();
+        }
+        locks
+    }
+
+    /// What lets a transaction count in order to take a place in the slots that begin in a stretch: the queue together
+    /// with others, and each of its days alone. Who counts over all days, or over many, has the queue alone.
+    pub fn stretch(&self, view: &QueueView, from: i64, to: i64) -> Vec<Lock> {
+        let (tenant, queue) = (&view.queue.tenant, &view.queue.id);
+        let whole = alone(slots(tenant, queue));
+        if self.has(whole) {
+            return Vec::new();
+        }
+        let (first, last) = (from.div_euclid(DAY), (to - 1).max(from).div_euclid(DAY));
+        let rules = view.slots.as_deref().map(|plan| plan.rules());
+        if last - first >= DAYS || rules.is_none_or(|rules| rules.per_customer.is_some()) {
+            return vec![whole];
+        }
+        let days = (first..=last).map(|day| {
+            alone(number(&[
+                "slots",
+                tenant.as_str(),
+                queue.as_str(),
+                &day.to_string(),
+            ]))
+        });
+        let together = Lock {
+            shared: true,
+            ..whole
+        };
+        std::iter::once(together).chain(days).collect()
+    }
+}
 
 /// What is known of a contact: its customer, its open callbacks, its calls.
 pub(super) fn contact(tenant: &TenantId, contact: &str) -> i64 {

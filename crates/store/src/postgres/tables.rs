@@ -4,6 +4,7 @@
 use super::faults::Fault;
 use super::flush;
 use super::load::{self, Wanted};
+use super::locks::{Held, Lock, Locks};
 use super::memory::Memory;
 use super::session::{Ask, Session, Value};
 use super::set::{Fresh, QueueKey, Set};
@@ -32,7 +33,7 @@ use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::queue::{Queue, QueueView};
 use ringback_callbacks::state::Target;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -64,7 +65,7 @@ pub(super) struct PgTables<'s> {
     begun: Cell<bool>,
     pub(super) set: RefCell<Set>,
     /// Locks of this transaction.
-    pub(super) held: RefCell<HashSet<i64>>,
+    pub(super) held: RefCell<Held>,
     /// Queues that have slots, as this connection saw them last: their lock is taken with the others, and what is taken
     /// where a place is wanted is read at once.
     pub(super) slotted: &'s RefCell<Slotted>,
@@ -186,25 +187,21 @@ impl<'s> PgTables<'s> {
         Ok(answers)
     }
 
-    pub(super) fn not_yet_held(&self, mut locks: Vec<i64>) -> Vec<i64> {
+    pub(super) fn not_yet_held(&self, locks: Vec<Lock>) -> Locks {
         if !self.writing {
-            return Vec::new();
+            return Locks::default();
         }
-        let held = self.held.borrow();
-        locks.retain(|lock| !held.contains(lock));
-        locks.sort_unstable();
-        locks.dedup();
-        locks
+        Locks::wanted(locks, &self.held.borrow())
     }
 
     /// Waits until this transaction alone has what the locks stand for.
-    fn lock(&self, locks: Vec<i64>) -> Result<()> {
+    fn lock(&self, locks: Vec<Lock>) -> Result<()> {
         let locks = self.not_yet_held(locks);
         if locks.is_empty() {
             return Ok(());
         }
-        self.fly(vec![Ask::With(load::LOCK, vec![&locks])])?;
-        self.held.borrow_mut().extend(locks);
+        self.fly(vec![locks.ask()])?;
+        self.held.borrow_mut().add(&locks);
         Ok(())
     }
 
@@ -423,6 +420,15 @@ impl Tables for PgTables<'_> {
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>> {
         self.read_taken(queue, stretch, now, leaves)
+    }
+
+    fn taken_to_tell(
+        &self,
+        queue: &Arc<QueueView>,
+        stretch: (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Result<Vec<SlotCount>> {
+        self.tell_taken(queue, stretch, now)
     }
 
     fn places_of(

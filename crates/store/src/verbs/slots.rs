@@ -4,7 +4,7 @@
 //! the last place is sold once.
 
 use super::{House, conflict, gather};
-use crate::tables::{NewHold, Tables, Wish};
+use crate::tables::{NewHold, SlotCount, Tables, Wish};
 use crate::{HoldOrder, Result, SlotHold, SlotList, SlotQuery, StoreError, effects};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
@@ -177,7 +177,11 @@ fn alternatives(
     // Who asks for the past or the far future is shown what comes nearest to it.
     let (first, last) = plan.bookable(now);
     let wanted = wanted.clamp(first, last);
-    let taken = taken(tables, queue, plan, SlotPlan::around(wanted), now, &[])?;
+    let stretch = {
+        let (from, to) = SlotPlan::around(wanted);
+        plan.reach(from, to)
+    };
+    let taken = counted(tables.taken_to_tell(queue, stretch, now)?);
     Ok(plan.nearest(wanted, ALTERNATIVES, permitted, &taken, now))
 }
 
@@ -320,9 +324,13 @@ fn taken(
     leaves: &[Uuid],
 ) -> Result<Taken> {
     let stretch = plan.reach(from, to);
+    Ok(counted(tables.taken(queue, stretch, now, leaves)?))
+}
+
+fn counted(slots: Vec<SlotCount>) -> Taken {
     let mut taken = Taken::default();
-    for slot in tables.taken(queue, stretch, now, leaves)? {
+    for slot in slots {
         taken.add(slot.start, slot.booked, slot.held);
     }
-    Ok(taken)
+    taken
 }

@@ -98,6 +98,83 @@ async fn the_last_place_is_sold_once() {
     one.is_healthy().await;
 }
 
+/// Days are counted apart, windows over several of them together, and long ones over all: no slot and no day is sold
+/// beyond what it has, and a refusal names places that are free.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_day_is_sold_beyond_its_limit() {
+    const HOUR: u64 = 3600;
+    // One long window makes its whole group wait for all others.
+    for (day_limit, customer_limit, long) in [
+        (None, None, false),
+        (Some(9), None, false),
+        (Some(9), None, true),
+        (Some(9), Some(1), true),
+    ] {
+        let one = postgres().await;
+        let mut booking = json!({ "slot": "1h", "horizon": "60d", "notice": "0s" });
+        if let Some(limit) = day_limit {
+            booking["per_day"] = json!(limit);
+        }
+        if let Some(limit) = customer_limit {
+            booking["per_customer"] = json!(limit);
+        }
+        let own =
+            json!({ "booking": booking, "capacity": { "per_slot": 2 }, "duplicates": "allow" });
+        one.queue("billing", rules(own)).await;
+        let two = beside(&one).await;
+        // Both know the queue's slots from here on, and foresee what a booking looks at.
+        for (town, last) in [(&one, 901), (&two, 902)] {
+            let far = json!({ "start_time": later(50 * 24 * HOUR).to_string() });
+            town.book("billing", with(voice(last), far), monday()).await;
+        }
+        let mut orders = Vec::new();
+        for n in 0..240u64 {
+            // One hour, a whole day from noon to noon, or three weeks.
+            let (from, length) = match n % 8 {
+                0..6 => ((24 + (n * 7) % 72) * HOUR, HOUR),
+                6 => ((24 + (n % 3) * 24 + 12) * HOUR, 24 * HOUR),
+                _ if !long => (60 * HOUR, 2 * HOUR),
+                _ => (24 * HOUR, 21 * 24 * HOUR),
+            };
+            let window = json!({
+                "start_time": later(from).to_string(), "end_time": later(from + length).to_string(),
+                "any_hour": true,
+            });
+            let number = u32::try_from(n / 2).unwrap();
+            orders.push(
+                one.order("billing", with(voice(number), window), monday())
+                    .await,
+            );
+        }
+        let mut slots = std::collections::BTreeMap::<_, u32>::new();
+        let mut refused = 0;
+        for answer in at_once([&one, &two], orders).await {
+            match answer {
+                Ok(Acceptance::New(callback, _)) => {
+                    *slots
+                        .entry(callback.slot.expect("a slot").start)
+                        .or_default() += 1;
+                }
+                Err(StoreError::NoPlace { .. }) => refused += 1,
+                Ok(other) => panic!("nothing is merged or repeated here: {other:?}"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(refused > 0, "more was wanted than there was");
+        assert!(slots.values().all(|booked| *booked <= 2), "{slots:?}");
+        let mut days = std::collections::BTreeMap::<_, u32>::new();
+        for (start, booked) in &slots {
+            let day = start.in_tz("America/New_York").unwrap().date();
+            *days.entry(day).or_default() += booked;
+        }
+        if let Some(limit) = day_limit {
+            assert!(days.values().all(|booked| *booked <= limit), "{days:?}");
+        }
+        one.is_healthy().await;
+        two.store.close().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_key_has_one_callback_and_one_answer() {
     let one = postgres().await;

@@ -2,6 +2,7 @@
 
 use super::super::flush;
 use super::super::load::{attempt_of, facts_of, get, is_called, named};
+use super::super::locks;
 use super::super::set::{AttemptRow, Call, CallbackKey, CallbackRow, EventRow, Fresh};
 use super::PgTables;
 use crate::events::Sealed;
@@ -152,7 +153,7 @@ impl PgTables<'_> {
     ) -> Result<Vec<Callback>> {
         let key = (tenant.clone(), contact.to_owned());
         // Two requests for one number are one after the other, on whichever nodes.
-        self.lock(vec![super::super::locks::contact(tenant, contact)])?;
+        self.lock(vec![locks::alone(locks::contact(tenant, contact))])?;
         self.have(|wanted, tables| wanted.open(tables, key.clone()))?;
         let ids = self
             .set

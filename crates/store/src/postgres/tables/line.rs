@@ -1,7 +1,7 @@
 //! The clock, the lines of waiting callbacks and their seats. Rows are read with their locks and rows that another
 //! node has locked are stepped over, so that two nodes never wait for each other and never take the same callback.
 
-use super::super::load::{LOCK, get, named};
+use super::super::load::{get, named};
 use super::super::locks;
 use super::super::session::Ask;
 use super::{Ahead, PgTables};
@@ -120,7 +120,7 @@ impl PgTables<'_> {
         let locks = self.not_yet_held(
             seats
                 .iter()
-                .map(|(tenant, queue, _)| locks::seats(tenant, queue))
+                .map(|(tenant, queue, _)| locks::alone(locks::seats(tenant, queue)))
                 .collect(),
         );
         let tenants: Vec<&str> = seats.iter().map(|(tenant, ..)| tenant.as_str()).collect();
@@ -128,10 +128,10 @@ impl PgTables<'_> {
         let kinds: Vec<&str> = seats.iter().map(|(.., target)| seat_name(target)).collect();
         let mut asks = vec![Ask::With(SEATED, vec![&tenants, &queues, &kinds])];
         if !locks.is_empty() {
-            asks.insert(0, Ask::With(LOCK, vec![&locks]));
+            asks.insert(0, locks.ask());
         }
         let mut answers = self.ask_all(asks)?;
-        self.held.borrow_mut().extend(locks);
+        self.held.borrow_mut().add(&locks);
         let counted = answers.pop().unwrap_or_default();
         counted.iter().map(|row| Ok(count(get(row, 0)?))).collect()
     }

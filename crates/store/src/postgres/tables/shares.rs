@@ -1,8 +1,8 @@
 //! What each node may use of a route's limits. The sums are made under one lock, by the pure arithmetic of
 //! `ringback_scheduling::shares`.
 
-use super::super::load::{LOCK, get};
-use super::super::locks;
+use super::super::load::get;
+use super::super::locks::{self, LOCK};
 use super::PgTables;
 use crate::{Result, RouteShare, ShareOrder};
 use ringback_scheduling::shares::{Part, grant};
@@ -13,7 +13,7 @@ const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 impl PgTables<'_> {
     pub(super) fn share(&self, order: &ShareOrder) -> Result<Vec<u32>> {
-        self.write(LOCK, &[&vec![locks::routes()]])?;
+        self.write(LOCK, &[&vec![locks::routes()], &vec![false]])?;
         let lasts = i64::try_from(order.lasts.as_millis()).unwrap_or(i64::MAX);
         let node = order.node.name.as_str();
         if lasts == 0 {

@@ -1,9 +1,8 @@
-//! Places in slots. What is taken is counted per slot in a row of its own; who counts in order to take has the
-//! queue's lock until the commit, so the last place is sold once, whichever node sells it.
+//! Places in slots. What is taken is counted per slot in a row of its own; who counts in order to take has the days that
+//! were counted until the commit, so the last place is sold once, whichever node sells it.
 
 use super::super::load::get;
-use super::super::locks;
-use super::super::set::Place;
+use super::super::set::{Place, QueueKey};
 use super::PgTables;
 use crate::Result;
 use crate::rows::{count, ms, time};
@@ -32,8 +31,61 @@ impl PgTables<'_> {
                 .borrow_mut()
                 .insert(key.clone(), Arc::clone(view));
         }
-        self.lock(vec![locks::slots(tenant, queue)])?;
-        if !self.set.borrow().has_read(&key, from, to) {
+        let locks = self.held.borrow().stretch(view, from, to);
+        self.lock(locks)?;
+        self.count_taken(&key, (from, to), now, leaves)
+    }
+
+    /// Without the locks: who is refused a place and told of others would wait for everybody who takes one of those, and
+    /// two of them for each other.
+    pub(super) fn tell_taken(
+        &self,
+        view: &Arc<QueueView>,
+        (from, to): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> Result<Vec<SlotCount>> {
+        let (from, to, now) = (ms(from), ms(to), ms(now));
+        let key = (view.queue.tenant.clone(), view.queue.id.clone());
+        // What is read without a lock must not be what another job of this transaction decides by.
+        let decided_by = self.set.borrow_mut().slots.remove(&key);
+        let told = self.count_taken(&key, (from, to), now, &[]);
+        let mut set = self.set.borrow_mut();
+        match decided_by {
+            Some(book) => set.slots.insert(key.clone(), book),
+            None => set.slots.remove(&key),
+        };
+        let mut told = told?;
+        // What this transaction has taken and not yet written.
+        let own = set.slots.get(&key).map(|book| &book.deltas);
+        for (start, delta) in own.into_iter().flat_map(|own| own.range(from..to)) {
+            let start = time(*start, "slot_counts", "starts_at")?;
+            let place = told.partition_point(|slot| slot.start < start);
+            if told.get(place).is_none_or(|slot| slot.start != start) {
+                let (booked, held) = (0, 0);
+                told.insert(
+                    place,
+                    SlotCount {
+                        start,
+                        booked,
+                        held,
+                    },
+                );
+            }
+            let booked = i64::from(told[place].booked) + delta;
+            told[place].booked = u32::try_from(booked.max(0)).unwrap_or(u32::MAX);
+        }
+        Ok(told)
+    }
+
+    fn count_taken(
+        &self,
+        key: &QueueKey,
+        (from, to): (i64, i64),
+        now: i64,
+        leaves: &[Uuid],
+    ) -> Result<Vec<SlotCount>> {
+        let (tenant, queue) = key;
+        if !self.set.borrow().has_read(key, from, to) {
             self.have(|wanted, _| wanted.places(key.clone(), from, to))?;
         }
         let mut left: BTreeMap<i64, i64> = BTreeMap::new();
@@ -46,7 +98,7 @@ impl PgTables<'_> {
             }
         }
         let set = self.set.borrow();
-        let Some(book) = set.slots.get(&key) else {
+        let Some(book) = set.slots.get(key) else {
             return Ok(Vec::new());
         };
         let mut counts: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
