@@ -110,7 +110,13 @@ impl Route {
         let limits = state.look(now)?;
         if let Err(at) = state.pace.take(&limits.rate, now) {
             state.paced = true;
-            return Err(Unready::Wait(until(now, at)));
+            let wait = until(now, at);
+            // Small parts are slow, and are not kept: parts are dealt out anew every second.
+            return Err(Unready::Wait(if self.is_part(&limits) {
+                wait.min(WHEN_FULL)
+            } else {
+                wait
+            }));
         }
         Ok(self.permit(&mut state, now, Fare::Paid))
     }
@@ -140,12 +146,19 @@ impl Route {
         // Turns given out long ahead come from a clock that was set back, or from a crowd that has gone.
         let latest = plus(now, LONGEST_TURN);
         let before = state.last_turn.unwrap_or(earliest).max(earliest);
+        // A part that is small at the moment will have grown by then.
+        let slowest = self.limits.rate.interval() * PARTS;
         let turn = before
-            .saturating_add(limits.rate.interval())
+            .saturating_add(limits.rate.interval().min(slowest))
             .unwrap_or(Timestamp::MAX)
             .min(latest);
         state.last_turn = Some(turn);
         until(now, turn)
+    }
+
+    /// Whether other nodes have some of it.
+    fn is_part(&self, limits: &RouteLimits) -> bool {
+        limits.concurrent < self.limits.concurrent
     }
 
     /// What is in use from here, and what more was wanted since this was asked last.
@@ -430,6 +443,8 @@ const WHEN_FULL: Duration = Duration::from_secs(1);
 pub(crate) const WHEN_SHUT: Duration = Duration::from_secs(5);
 /// Nobody is sent away for longer, since a crowd may go elsewhere meanwhile.
 const LONGEST_TURN: Duration = Duration::from_secs(60);
+/// Turns are dealt out at no less than this part of the route's own pace, however little of it is here just now.
+const PARTS: i32 = 4;
 
 #[derive(Default)]
 struct State {
@@ -606,6 +621,24 @@ mod tests {
         assert_eq!(turns(1), [500]);
         route.grant(0);
         assert_eq!(turns(1), [5000]);
+    }
+
+    #[test]
+    fn a_small_part_keeps_nobody_waiting_for_its_own_slow_pace() {
+        let (route, clock) = route(4.0, 1000);
+        route.grant(0);
+        route.grant(1);
+        // One call in 250 s, as long as nothing else is dealt out.
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
+        assert_eq!(route.demand().wanted, 1000);
+        let turns: Vec<u128> = (0..3).map(|_| route.turn().as_millis()).collect();
+        assert_eq!(turns, [1000, 2000, 3000]);
+        clock.turn(Duration::from_secs(1));
+        route.grant(500);
+        let Some(Unready::Wait(wait)) = unready(&route) else {
+            panic!("what was gained was another's a moment ago");
+        };
+        assert!(wait <= Duration::from_millis(500), "{wait:?}");
     }
 
     #[test]

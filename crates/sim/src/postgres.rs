@@ -186,10 +186,14 @@ impl Cluster {
 
     /// Makes a role with the rights that are named, or gives the one that is there a new password.
     pub fn role(&self, name: &str, password: &str, rights: &str) {
-        let exists = self.sql(&format!("SELECT 1 FROM pg_roles WHERE rolname = '{name}'"));
-        let verb = if exists.is_empty() { "CREATE" } else { "ALTER" };
+        // Many tests do this at the same time, some of them in another process.
         self.sql(&format!(
-            "{verb} ROLE {name} LOGIN PASSWORD '{password}' {rights}"
+            "DO $$ BEGIN PERFORM pg_advisory_xact_lock(1);
+             IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{name}') THEN
+                 ALTER ROLE {name} LOGIN PASSWORD '{password}' {rights};
+             ELSE
+                 CREATE ROLE {name} LOGIN PASSWORD '{password}' {rights};
+             END IF; END $$"
         ));
     }
 

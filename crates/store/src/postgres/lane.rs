@@ -6,6 +6,7 @@ use super::session::Session;
 use super::tables::Slotted;
 use super::target::Target;
 use std::cell::RefCell;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -98,6 +99,17 @@ impl Lane {
             }
             std::thread::sleep(rest);
         }
+    }
+
+    /// Waits for work. `None`: there is no connection, and it is time to try for one again, with or without work; until
+    /// this duty has one, others that have theirs do without a second.
+    pub fn await_work<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            if self.counted {
+                return Some(work.await);
+            }
+            tokio::time::timeout(REST, work).await.ok()
+        })
     }
 
     pub fn session(&self) -> Option<&Session> {

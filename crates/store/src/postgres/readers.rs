@@ -67,11 +67,10 @@ impl Readers {
 fn run(mut lane: Lane, inbox: &Mutex<mpsc::Receiver<Read>>, offset: i64) {
     loop {
         lane.stand_back();
-        let next = lane
-            .runtime
-            .block_on(async { inbox.lock().await.recv().await });
-        let Some(read) = next else {
-            return;
+        let read = match lane.await_work(async { inbox.lock().await.recv().await }) {
+            Some(Some(read)) => read,
+            Some(None) => return,
+            None => continue,
         };
         let ready = lane.ready();
         let lost = match (ready, lane.session()) {

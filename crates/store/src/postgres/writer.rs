@@ -166,28 +166,28 @@ impl Desk {
     fn run(mut self, mut lane: Lane) {
         loop {
             lane.stand_back();
-            let Some(jobs) = self.gather(&lane) else {
-                return;
+            let first = match self.next.take() {
+                Some(job) => job,
+                None => match lane.await_work(async { self.inbox.lock().await.recv().await }) {
+                    Some(Some(job)) => job,
+                    Some(None) => return,
+                    None => continue,
+                },
             };
+            let jobs = self.gather(first);
             self.work(&mut lane, jobs);
         }
     }
 
     /// A job that wants a transaction of its own, or as many of the others as have gathered.
-    fn gather(&mut self, lane: &Lane) -> Option<Vec<Box<dyn Job>>> {
-        let first = match self.next.take() {
-            Some(job) => job,
-            None => lane
-                .runtime
-                .block_on(async { self.inbox.lock().await.recv().await })?,
-        };
+    fn gather(&mut self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
         let mut jobs = vec![first];
         if matches!(jobs[0].kind(), Kind::Alone) {
-            return Some(jobs);
+            return jobs;
         }
         // Where another writer stands waiting at the line, it is empty.
         let Ok(mut inbox) = self.inbox.try_lock() else {
-            return Some(jobs);
+            return jobs;
         };
         while jobs.len() < self.group {
             match inbox.try_recv() {
@@ -199,7 +199,7 @@ impl Desk {
                 Err(_) => break,
             }
         }
-        Some(jobs)
+        jobs
     }
 
     fn work(&self, lane: &mut Lane, mut jobs: Vec<Box<dyn Job>>) {
