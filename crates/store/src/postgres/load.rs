@@ -1,6 +1,6 @@
 //! Fetches rows into the working set: by the key, for many keys in one statement, and for many tables on one journey.
 
-use super::locks::{Lock, alone};
+use super::locks::Lock;
 use super::memory::About;
 use super::session::{Ask, Value};
 use super::set::{
@@ -87,7 +87,7 @@ impl Wanted {
         self.customer(tables, (tenant.clone(), about.customer.clone()));
         let contact = (tenant.clone(), about.contact.clone());
         if tables.writing && about.calling {
-            locks.push(alone(super::locks::contact(tenant, &about.contact)));
+            locks.push(super::locks::contact(tenant, &about.contact));
         }
         self.contact(tables, contact.clone());
         if !about.by_mail {
@@ -118,11 +118,11 @@ impl PgTables<'_> {
                 if self.slotted.borrow().contains_key(key)
                     && !needs.places.iter().any(|wish| wish.queue == *key)
                 {
-                    locks.push(alone(super::locks::slots(&key.0, &key.1)));
+                    locks.push(super::locks::slots(&key.0, &key.1));
                 }
             }
             for key in &needs.contacts {
-                locks.push(alone(super::locks::contact(&key.0, &key.1)));
+                locks.push(super::locks::contact(&key.0, &key.1));
                 wanted.contact(self, key.clone());
                 wanted.open(self, key.clone());
                 if !key.1.contains('@') {

@@ -9,9 +9,8 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// In the order of the numbers. Each is a lock of its own, so that a deadlock can only be with somebody who came to want
-/// more later.
-pub(super) const LOCK: &str = "
+/// Taken in the order of the numbers: only who comes to want more later can meet somebody in a deadlock.
+const LOCK: &str = "
     SELECT CASE WHEN u.shared THEN pg_advisory_xact_lock_shared(u.number) ELSE pg_advisory_xact_lock(u.number) END
     FROM unnest($1::bigint[], $2::bool[]) AS u(number, shared)";
 
@@ -29,16 +28,16 @@ pub(super) struct Lock {
     shared: bool,
 }
 
-pub(super) fn alone(number: i64) -> Lock {
+fn alone(number: i64) -> Lock {
     Lock {
         number,
         shared: false,
     }
 }
 
-/// Locks of a transaction, and how it has them.
+/// Locks of a transaction, and whether it shares them.
 #[derive(Debug, Default)]
-pub(super) struct Held(HashMap<i64, Lock>);
+pub(super) struct Held(HashMap<i64, bool>);
 
 /// Locks to be taken together, in their order.
 #[derive(Debug, Default)]
@@ -71,18 +70,13 @@ impl Locks {
 
 impl Held {
     fn has(&self, lock: Lock) -> bool {
-        let held = self.0.get(&lock.number);
-        held.is_some_and(|held| lock.shared || !held.shared)
+        let shared = self.0.get(&lock.number);
+        shared.is_some_and(|shared| lock.shared || !shared)
     }
 
     pub fn add(&mut self, locks: &Locks) {
-        for (number, shared) in locks.numbers.iter().zip(&locks.shared) {
-            let lock = Lock {
-                number: *number,
-                shared: *shared,
-            };
-            self.0.insert(*number, lock);
-        }
+        let taken = locks.numbers.iter().copied();
+        self.0.extend(taken.zip(locks.shared.iter().copied()));
     }
 
     /// The locks of many stretches.
@@ -94,9 +88,8 @@ impl Held {
         locks.sort_unstable();
         locks.dedup();
         if locks.len() > DAYS_IN_ALL {
-            let whole = |(view, ..): &(Arc<QueueView>, _, _)| {
-                alone(slots(&view.queue.tenant, &view.queue.id))
-            };
+            let whole =
+                |(view, ..): &(Arc<QueueView>, _, _)| slots(&view.queue.tenant, &view.queue.id);
             return stretches.iter().map(whole).collect();
         }
         locks
@@ -106,7 +99,7 @@ impl Held {
     /// with others, and each of its days alone. Who counts over all days, or over many, has the queue alone.
     pub fn stretch(&self, view: &QueueView, from: i64, to: i64) -> Vec<Lock> {
         let (tenant, queue) = (&view.queue.tenant, &view.queue.id);
-        let whole = alone(slots(tenant, queue));
+        let whole = slots(tenant, queue);
         if self.has(whole) {
             return Vec::new();
         }
@@ -132,28 +125,28 @@ impl Held {
 }
 
 /// What is known of a contact: its customer, its open callbacks, its calls.
-pub(super) fn contact(tenant: &TenantId, contact: &str) -> i64 {
-    number(&["contact", tenant.as_str(), contact])
+pub(super) fn contact(tenant: &TenantId, contact: &str) -> Lock {
+    alone(number(&["contact", tenant.as_str(), contact]))
 }
 
 /// The places in a queue's slots.
-pub(super) fn slots(tenant: &TenantId, queue: &QueueId) -> i64 {
-    number(&["slots", tenant.as_str(), queue.as_str()])
+pub(super) fn slots(tenant: &TenantId, queue: &QueueId) -> Lock {
+    alone(number(&["slots", tenant.as_str(), queue.as_str()]))
 }
 
 /// The places at a queue's DN.
-pub(super) fn seats(tenant: &TenantId, queue: &QueueId) -> i64 {
-    number(&["seats", tenant.as_str(), queue.as_str()])
+pub(super) fn seats(tenant: &TenantId, queue: &QueueId) -> Lock {
+    alone(number(&["seats", tenant.as_str(), queue.as_str()]))
 }
 
 /// Who may use how much of the routes.
-pub(super) fn routes() -> i64 {
-    number(&["routes"])
+pub(super) fn routes() -> Lock {
+    alone(number(&["routes"]))
 }
 
 /// A key of an application, by its hash.
-pub(super) fn key(hash: &[u8; 32]) -> i64 {
-    number(&["key", &hex::encode(hash)])
+pub(super) fn key(hash: &[u8; 32]) -> Lock {
+    alone(number(&["key", &hex::encode(hash)]))
 }
 
 /// A node's name. Held as long as its connection lasts: no other may work under it.

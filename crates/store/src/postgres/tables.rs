@@ -194,7 +194,7 @@ impl<'s> PgTables<'s> {
         Locks::wanted(locks, &self.held.borrow())
     }
 
-    /// Waits until this transaction alone has what the locks stand for.
+    /// Waits until this transaction has the locks.
     fn lock(&self, locks: Vec<Lock>) -> Result<()> {
         let locks = self.not_yet_held(locks);
         if locks.is_empty() {

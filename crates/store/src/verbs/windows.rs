@@ -33,7 +33,9 @@ pub(crate) fn look(
         .iter()
         .map(|callback| (callback, callback.local.as_ref().map(|_| almanac.edition())))
         .collect();
-    tables.confirm_editions(tenant, &confirmed)?;
+    if !confirmed.is_empty() {
+        tables.confirm_editions(tenant, &confirmed)?;
+    }
     if rows.len() >= limit {
         seen.next = rows.into_iter().next_back().map(|(mark, _)| mark);
     }

@@ -99,7 +99,7 @@ async fn the_last_place_is_sold_once() {
 }
 
 /// Days are counted apart, windows over several of them together, and long ones over all: no slot and no day is sold
-/// beyond what it has, and a refusal names places that are free.
+/// beyond what it has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_day_is_sold_beyond_its_limit() {
     const HOUR: u64 = 3600;

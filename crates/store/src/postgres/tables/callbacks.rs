@@ -153,7 +153,7 @@ impl PgTables<'_> {
     ) -> Result<Vec<Callback>> {
         let key = (tenant.clone(), contact.to_owned());
         // Two requests for one number are one after the other, on whichever nodes.
-        self.lock(vec![locks::alone(locks::contact(tenant, contact))])?;
+        self.lock(vec![locks::contact(tenant, contact)])?;
         self.have(|wanted, tables| wanted.open(tables, key.clone()))?;
         let ids = self
             .set

@@ -47,7 +47,7 @@ impl PgTables<'_> {
         let key = (tenant.clone(), contact.to_owned());
         if !self.set.borrow().contacts.has(&key) {
             // Who asks may be about to give the contact an owner: from here on nobody else does.
-            self.lock(vec![locks::alone(locks::contact(tenant, contact))])?;
+            self.lock(vec![locks::contact(tenant, contact)])?;
             self.have(|wanted, tables| wanted.contact(tables, key.clone()))?;
         }
         Ok(self.set.borrow().contacts.get(&key).cloned().flatten())

@@ -120,7 +120,7 @@ impl PgTables<'_> {
         let locks = self.not_yet_held(
             seats
                 .iter()
-                .map(|(tenant, queue, _)| locks::alone(locks::seats(tenant, queue)))
+                .map(|(tenant, queue, _)| locks::seats(tenant, queue))
                 .collect(),
         );
         let tenants: Vec<&str> = seats.iter().map(|(tenant, ..)| tenant.as_str()).collect();

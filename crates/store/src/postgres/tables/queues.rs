@@ -113,7 +113,7 @@ impl PgTables<'_> {
 
     pub(super) fn put_key(&self, key: &ApiKey) -> Result<()> {
         // No index over all tenants keeps two keys from being the same; this does.
-        self.lock(vec![locks::alone(locks::key(&key.hash))])?;
+        self.lock(vec![locks::key(&key.hash)])?;
         let twins = self.ask(
             "SELECT 1 FROM api_keys WHERE hash = $1 AND (tenant, id) <> ($2, $3)",
             &[&key.hash.as_slice(), &key.tenant.as_str(), &key.id],

@@ -2,7 +2,7 @@
 //! `ringback_scheduling::shares`.
 
 use super::super::load::get;
-use super::super::locks::{self, LOCK};
+use super::super::locks;
 use super::PgTables;
 use crate::{Result, RouteShare, ShareOrder};
 use ringback_scheduling::shares::{Part, grant};
@@ -13,7 +13,7 @@ const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 impl PgTables<'_> {
     pub(super) fn share(&self, order: &ShareOrder) -> Result<Vec<u32>> {
-        self.write(LOCK, &[&vec![locks::routes()], &vec![false]])?;
+        self.lock(vec![locks::routes()])?;
         let lasts = i64::try_from(order.lasts.as_millis()).unwrap_or(i64::MAX);
         let node = order.node.name.as_str();
         if lasts == 0 {
