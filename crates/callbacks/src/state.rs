@@ -17,7 +17,7 @@ pub struct Claim {
 }
 
 /// Whom the near leg goes to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Ringback's own agent.

@@ -129,7 +129,7 @@ impl Wheel {
         self.idle = true;
         let mut looked;
         let mut planned;
-        let paced = loop {
+        let (paced, soonest) = loop {
             looked = parts.clock.now();
             let room = self.catch_up.room(looked);
             let places = parts.settings.max_claims.saturating_sub(parts.carried());
@@ -161,23 +161,22 @@ impl Wheel {
                 carry::spawn(parts, tasks, Box::new(callback));
             }
             if !claimed.more || paced.is_some() || parts.draining.is_cancelled() {
-                break paced;
+                break (paced, claimed.next);
             }
         };
         parts.observer.carried(parts.carried());
         parts.planner.watch(parts.clock.now()).await?;
         parts.planner.keep(parts.clock.now(), false).await?;
-        let wake = parts.store.next_wake().await?;
         if seek {
             self.left_overs = plus(now, LEFT_OVERS);
         }
-        // What is due by its lease may be the next thing to wake for; bookings made since change nothing of that.
-        self.left_overs = wake.map_or(self.left_overs, |wake| wake.min(self.left_overs));
+        let lapse = soonest.lapse.unwrap_or(Timestamp::MAX);
+        self.left_overs = self.left_overs.min(lapse);
         let floor = plus(parts.clock.now(), Duration::from_millis(250));
         // Something due already that no place or seat could take is looked at again when a signal comes;
         // without this floor it would keep the wheel spinning. What has come due during the look, and what comes
         // due in a moment, is taken up at its time.
-        let wake = wake.map(|wake| {
+        let wake = soonest.either().map(|wake| {
             if wake <= looked {
                 wake.max(floor)
             } else {

@@ -208,6 +208,37 @@ pub struct Claimed {
     pub callbacks: Vec<Callback>,
     /// The limit was reached: call again at once.
     pub more: bool,
+    /// These or somewhat earlier.
+    pub next: Soonest,
+}
+
+/// When the clock alone next makes something happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Soonest {
+    /// A callback that nobody has claimed comes due.
+    pub due: Option<Timestamp>,
+    /// A claim runs out, if it is not lengthened.
+    pub lapse: Option<Timestamp>,
+}
+
+impl Soonest {
+    pub fn either(self) -> Option<Timestamp> {
+        [self.due, self.lapse].into_iter().flatten().min()
+    }
+
+    pub(crate) fn and_due(self, at: Option<Timestamp>) -> Soonest {
+        Soonest {
+            due: [self.due, at].into_iter().flatten().min(),
+            ..self
+        }
+    }
+
+    pub(crate) fn and_lapse(self, at: Timestamp) -> Soonest {
+        Soonest {
+            lapse: [self.lapse, Some(at)].into_iter().flatten().min(),
+            ..self
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use crate::seats::Waiting;
 use crate::verbs::slots::Said;
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
-    ShareOrder, StateCount,
+    ShareOrder, Soonest, StateCount,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -96,6 +96,17 @@ pub(crate) struct Floor {
     pub lines: Vec<(TenantId, QueueId, bool)>,
     /// Ready agents with empty hands for whom a passed-on callback waits.
     pub awaited: Vec<(TenantId, AgentId)>,
+    pub soonest: Soonest,
+}
+
+/// A line that callbacks have just joined, whose seats are places: they are counted next, and the line is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Joined {
+    pub tenant: TenantId,
+    pub queue: QueueId,
+    pub by_mail: bool,
+    pub seat: Target,
+    pub callbacks: usize,
 }
 
 /// Callbacks that wait for the same kind of seat.
@@ -319,13 +330,13 @@ pub(crate) trait Tables {
     fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>>;
     /// Claims whose lease ran out, and those of an earlier run of this node.
     fn lapsed(&self, node: &NodeId, now: Timestamp, limit: usize) -> Result<Vec<Key>>;
-    /// When the clock alone next makes something happen.
-    fn soonest(&self) -> Result<Option<Timestamp>>;
-    /// Who is free and who waits, with at most so many agents.
-    fn floor(&self, agents: usize) -> Result<Floor>;
+    fn soonest(&self) -> Result<Soonest>;
+    /// Who is free and who waits, with at most so many agents. What the lines in `joined` will be asked for may be read
+    /// at once.
+    fn floor(&self, agents: usize, joined: &[Joined]) -> Result<Floor>;
     /// Seats that are taken of each of these, in their order. From here to its end this transaction alone gives out the
-    /// places of these queues; another that is at it is waited for.
-    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<u64>>;
+    /// places of these queues. Another that is at it is waited for; `None`: not for this one, it is to be asked again.
+    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<Option<u64>>>;
     /// The first in line behind `after`.
     fn next_in_line(
         &self,

@@ -2,17 +2,25 @@
 //!
 //! They are the same on every node and in every version, and are always taken in ascending order.
 
+use super::load::get;
 use super::session::Ask;
+use crate::Result;
 use ringback_callbacks::ids::{QueueId, TenantId};
 use ringback_callbacks::queue::QueueView;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio_postgres::Row;
 
 /// Taken in the order of the numbers: only who comes to want more later can meet somebody in a deadlock.
 const LOCK: &str = "
     SELECT CASE WHEN u.shared THEN pg_advisory_xact_lock_shared(u.number) ELSE pg_advisory_xact_lock(u.number) END
     FROM unnest($1::bigint[], $2::bool[]) AS u(number, shared)";
+
+/// Whether each could be had at once.
+const TRY_LOCK: &str = "
+    SELECT CASE WHEN u.shared THEN pg_try_advisory_xact_lock_shared(u.number) ELSE pg_try_advisory_xact_lock(u.number) END
+    FROM unnest($1::bigint[], $2::bool[]) WITH ORDINALITY AS u(number, shared, nth) ORDER BY u.nth";
 
 const DAY: i64 = 24 * 3600 * 1000;
 /// A stretch over more days than this has the whole queue.
@@ -66,10 +74,27 @@ impl Locks {
     pub fn ask(&self) -> Ask<'_> {
         Ask::With(LOCK, vec![&self.numbers, &self.shared])
     }
+
+    /// Takes those that nobody else has, without waiting for the others.
+    pub fn try_ask(&self) -> Ask<'_> {
+        Ask::With(TRY_LOCK, vec![&self.numbers, &self.shared])
+    }
+
+    /// Those that `try_ask` got.
+    pub fn got(self, rows: &[Row]) -> Result<Locks> {
+        let mut got = Locks::default();
+        for ((number, shared), row) in self.numbers.into_iter().zip(self.shared).zip(rows) {
+            if get(row, 0)? {
+                got.numbers.push(number);
+                got.shared.push(shared);
+            }
+        }
+        Ok(got)
+    }
 }
 
 impl Held {
-    fn has(&self, lock: Lock) -> bool {
+    pub fn has(&self, lock: Lock) -> bool {
         let shared = self.0.get(&lock.number);
         shared.is_some_and(|shared| lock.shared || !shared)
     }

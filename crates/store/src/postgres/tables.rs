@@ -11,12 +11,12 @@ use super::set::{Fresh, QueueKey, Set};
 use crate::events::Sealed;
 use crate::seats::Waiting;
 use crate::tables::{
-    AnswerRow, Census, Floor, InteractionRow, Key, LineOf, Link, Mark, NewAnswer, NewHold,
+    AnswerRow, Census, Floor, InteractionRow, Joined, Key, LineOf, Link, Mark, NewAnswer, NewHold,
     QueueRow, SlotCount, Strays, Tables, Upload,
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
-    ShareOrder, StateCount, StoreError,
+    ShareOrder, Soonest, StateCount, StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -79,6 +79,8 @@ pub(super) struct PgTables<'s> {
     /// What went wrong between here and the database: nothing more can be done in this transaction.
     pub(super) fault: RefCell<Option<Fault>>,
     lines: RefCell<HashMap<(TenantId, LineOf), Ahead>>,
+    /// Places that were taken when this transaction got their queue's lock.
+    seated: RefCell<HashMap<(TenantId, QueueId, Target), u64>>,
 }
 
 /// Callbacks of a line that were read in advance.
@@ -115,6 +117,7 @@ impl<'s> PgTables<'s> {
             now: Cell::new(0),
             fault: RefCell::default(),
             lines: RefCell::default(),
+            seated: RefCell::default(),
         }
     }
 
@@ -471,15 +474,15 @@ impl Tables for PgTables<'_> {
         self.list_lapsed(node, now, limit)
     }
 
-    fn soonest(&self) -> Result<Option<Timestamp>> {
+    fn soonest(&self) -> Result<Soonest> {
         self.next_moment()
     }
 
-    fn floor(&self, agents: usize) -> Result<Floor> {
-        self.read_floor(agents)
+    fn floor(&self, agents: usize, joined: &[Joined]) -> Result<Floor> {
+        self.read_floor(agents, joined)
     }
 
-    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<u64>> {
+    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<Option<u64>>> {
         self.count_seated_alone(seats)
     }
 

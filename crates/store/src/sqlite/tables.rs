@@ -19,12 +19,12 @@ use crate::events::Sealed;
 use crate::rows::{self, time};
 use crate::seats::Waiting;
 use crate::tables::{
-    AnswerRow, Census, Floor, InteractionRow, Key, LineOf, Link, Mark, NewAnswer, NewHold,
+    AnswerRow, Census, Floor, InteractionRow, Joined, Key, LineOf, Link, Mark, NewAnswer, NewHold,
     QueueRow, SlotCount, Strays, Tables, Upload,
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
-    StateCount, StoreError,
+    Soonest, StateCount, StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -337,12 +337,13 @@ impl Tables for SqliteTables<'_> {
         line::lapsed(self.conn, node, now, limit)
     }
 
-    fn soonest(&self) -> Result<Option<Timestamp>> {
+    fn soonest(&self) -> Result<Soonest> {
         line::soonest(self.conn)
     }
 
-    fn floor(&self, agents: usize) -> Result<Floor> {
+    fn floor(&self, agents: usize, _joined: &[Joined]) -> Result<Floor> {
         Ok(Floor {
+            soonest: line::soonest(self.conn)?,
             free: agents::free_ones(self.conn, agents)?,
             lines: line::lines(self.conn)?,
             awaited: line::awaited(self.conn)?,
@@ -350,9 +351,10 @@ impl Tables for SqliteTables<'_> {
     }
 
     /// There is one writer: nobody else is at it.
-    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<u64>> {
-        let count =
-            |(tenant, queue, target): &(_, _, _)| line::seated(self.conn, tenant, queue, target);
+    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<Option<u64>>> {
+        let count = |(tenant, queue, target): &(_, _, _)| {
+            line::seated(self.conn, tenant, queue, target).map(Some)
+        };
         seats.iter().map(count).collect()
     }
 

@@ -10,7 +10,7 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::event::Actor;
 use ringback_callbacks::ids::{InteractionId, NodeId, TenantId};
 use ringback_callbacks::lifecycle::Command;
-use ringback_callbacks::state::Claim;
+use ringback_callbacks::state::{Claim, State};
 use ringback_callbacks::wire_time::{self, plus};
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ pub(crate) fn claim_due(
     let limit = order.limit.max(2);
     // Half for the clock, the rest for seats: a thousand wake-ups at once do not keep agents waiting.
     let due = tick_due(write, house, order.now, limit / 2)?;
-    let mut claimed = seat_waiting(write, house, order, limit - due)?;
-    claimed.more |= due >= limit / 2;
+    let mut claimed = seat_waiting(write, house, order, limit - due.ticked, &due.queued)?;
+    claimed.more |= due.ticked >= limit / 2;
     Ok(claimed)
 }
 
@@ -107,20 +107,37 @@ pub(crate) fn renew(
 // ── the clock ────────────────────────────────────────────────────────────────────────────────────
 
 /// How long a callback that cannot be worked on is left alone, so that it does not stop the clock for others.
-const SET_ASIDE: Duration = Duration::from_secs(60);
+pub(super) const SET_ASIDE: Duration = Duration::from_secs(60);
 
-fn tick_due(write: &mut Write<'_>, house: &House, now: Timestamp, limit: usize) -> Result<usize> {
+/// What the clock did.
+struct Due {
+    ticked: usize,
+    /// Callbacks that joined a line.
+    queued: Vec<Callback>,
+}
+
+fn tick_due(write: &mut Write<'_>, house: &House, now: Timestamp, limit: usize) -> Result<Due> {
     let due = write.tables.due(now, limit)?;
     write.tables.foresee(&due, now)?;
+    let mut queued = Vec::new();
     for (tenant, id) in &due {
         let after = step_one(write, house, tenant, *id, now, |_| Some(Command::Tick))?;
-        if after.is_some_and(|after| after.wakes_at().is_some_and(|at| at <= now)) {
+        let Some(after) = after else {
+            continue;
+        };
+        if after.wakes_at().is_some_and(|at| at <= now) {
             // Nothing came of it although it is due: a fault, but not one that may spin.
             tracing::error!(callback.id = %id, "a callback stays due");
             write.tables.set_aside(tenant, *id, plus(now, SET_ASIDE))?;
         }
+        if matches!(after.state, State::Queued { .. }) {
+            queued.push(after);
+        }
     }
-    Ok(due.len())
+    Ok(Due {
+        ticked: due.len(),
+        queued,
+    })
 }
 
 /// One command on one of many callbacks: what is wrong with one must not undo the others. `None` if

@@ -1,15 +1,16 @@
 //! Lines of waiting callbacks, and the free seats they are offered: most urgent first, over all queues.
 
-use super::claim::step_one;
+use super::claim::{SET_ASIDE, step_one};
 use super::{House, Write, agents, gather};
 use crate::seats::{FreeAgent, Roster, Seating, Waiting};
-use crate::tables::{Floor, Key, LineOf, Tables};
-use crate::{ClaimOrder, Claimed, Picks, Result};
+use crate::tables::{Floor, Joined, Key, LineOf, Tables};
+use crate::{ClaimOrder, Claimed, Picks, Result, effects};
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::decide::choose_agent;
 use ringback_callbacks::ids::{AgentId, InteractionId, OfferId, TenantId};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::state::Target;
+use ringback_callbacks::wire_time::plus;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -44,10 +45,19 @@ pub(super) fn seat_waiting(
     house: &House,
     order: &ClaimOrder,
     limit: usize,
+    queued: &[Callback],
 ) -> Result<Claimed> {
-    let floor = write.tables.floor(agents::LISTED)?;
+    let joined = joined(write.tables, house, queued, &order.picks)?;
+    let floor = write.tables.floor(agents::LISTED, &joined)?;
     let mut roster = agents::roster(&floor.free);
-    let mut lines = open_lines(write.tables, house, floor, &roster, &order.picks)?;
+    let mut claimed = Claimed {
+        next: floor.soonest,
+        ..Claimed::default()
+    };
+    let Open {
+        mut lines,
+        contended,
+    } = open_lines(write.tables, house, floor, &roster, &order.picks)?;
     write.tables.foresee(&picked(&lines, limit), order.now)?;
     let mut heads = BinaryHeap::new();
     for (index, line) in lines.iter_mut().enumerate() {
@@ -55,7 +65,6 @@ pub(super) fn seat_waiting(
             heads.push(Reverse((first, index)));
         }
     }
-    let mut claimed = Claimed::default();
     let (mut touched, mut looked) = (0, 0);
     // Callbacks that nobody here may take (everyone passed on them) stay as they are: to come back at once
     // for those would be to come back for ever.
@@ -81,6 +90,13 @@ pub(super) fn seat_waiting(
         let after = step_one(write, house, &line.tenant, waiting.id, order.now, assign)?;
         touched += usize::from(asked);
         moved |= after.is_some();
+        claimed.next = match &after {
+            Some(after) => match after.state.claim() {
+                Some(claim) => claimed.next.and_lapse(claim.until),
+                None => claimed.next.and_due(after.wakes_at()),
+            },
+            None => claimed.next.and_due(Some(plus(order.now, SET_ASIDE))),
+        };
         // A guard may have put it back on the timer or ended it: then its seat is still free.
         if let Some(after) = after.filter(|after| after.state.claim().is_some()) {
             line.take_seat(&after, &mut roster);
@@ -90,7 +106,55 @@ pub(super) fn seat_waiting(
             heads.push(Reverse((next, index)));
         }
     }
+    claimed.more |= contended;
     Ok(claimed)
+}
+
+/// The lines of places that these have joined.
+fn joined(
+    tables: &dyn Tables,
+    house: &House,
+    queued: &[Callback],
+    planned: &[Picks],
+) -> Result<Vec<Joined>> {
+    let mut joined: Vec<Joined> = Vec::new();
+    for callback in queued {
+        let (tenant, queue) = (&callback.interaction.tenant, &callback.queue);
+        let by_mail = effects::by_mail(callback);
+        let same = joined
+            .iter_mut()
+            .find(|line| line.tenant == *tenant && line.queue == *queue && line.by_mail == by_mail);
+        if let Some(line) = same {
+            line.callbacks += 1;
+            continue;
+        }
+        let is_planned = |picks: &Picks| picks.tenant == *tenant && picks.queue == *queue;
+        let Some(view) = gather::queue_view(tables, &house.views, tenant, queue)? else {
+            continue;
+        };
+        let seat = match Seating::of(&view, by_mail) {
+            Seating::Dn { .. } => Target::Dn,
+            Seating::Template { .. } => Target::Template,
+            Seating::Agent | Seating::Nobody => continue,
+        };
+        if view.queue.removed || view.queue.dialling_paused || planned.iter().any(is_planned) {
+            continue;
+        }
+        joined.push(Joined {
+            tenant: tenant.clone(),
+            queue: queue.clone(),
+            by_mail,
+            seat,
+            callbacks: 1,
+        });
+    }
+    Ok(joined)
+}
+
+/// Lines with somebody to serve, and whether another node kept one from being looked at.
+struct Open {
+    lines: Vec<Line>,
+    contended: bool,
 }
 
 /// Lines that have somebody waiting and a seat for them. A queue without seats costs one look-up,
@@ -101,7 +165,7 @@ fn open_lines(
     floor: Floor,
     roster: &Roster,
     planned: &[Picks],
-) -> Result<Vec<Line>> {
+) -> Result<Open> {
     let (mut lines, mut counted, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for (tenant, queue, by_mail) in floor.lines {
         let Some(view) = gather::queue_view(tables, &house.views, &tenant, &queue)? else {
@@ -135,9 +199,11 @@ fn open_lines(
             picks,
         });
     }
+    let mut contended = false;
     for (line, seated) in places.into_iter().zip(tables.seated_alone(&counted)?) {
+        contended |= seated.is_none();
         if let Seats::Places { left, .. } = &mut lines[line].seats {
-            *left = left.saturating_sub(seated);
+            *left = left.saturating_sub(seated.unwrap_or(u64::MAX));
         }
     }
     lines.retain(|line| line.has_seat(roster));
@@ -151,7 +217,7 @@ fn open_lines(
             });
         }
     }
-    Ok(lines)
+    Ok(Open { lines, contended })
 }
 
 /// Whom planners picked for lines with seats, as many as can be come to.

@@ -7,7 +7,7 @@ use ringback_callbacks::ids::{AgentId, InteractionId};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::outcome::CallResult;
 use ringback_callbacks::state::{Canceller, DueReason, State, Target};
-use ringback_store::ClaimOrder;
+use ringback_store::{ClaimOrder, Soonest};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -521,4 +521,33 @@ pub async fn the_owner_is_asked_first(town: &Town) {
         AgentId(1),
         "the team stands in"
     );
+}
+
+/// A claim says when to come again: when the next callback is due, and when the first claim runs out.
+pub async fn says_when_to_look_again(town: &Town) {
+    town.queue("pbx", dn_rules(1)).await;
+    let none = town.claim("one", monday()).await.next;
+    assert_eq!(none, Soonest::default());
+    let later_on =
+        json!({ "start_time": later(3600).to_string(), "end_time": later(7200).to_string() });
+    town.book("pbx", with(voice(1), later_on), monday()).await;
+    let soon = json!({ "end_time": later(600).to_string() });
+    town.book("pbx", with(voice(2), soon), monday()).await;
+    let claimed = town.claim("one", later(1)).await;
+    assert_eq!(claimed.callbacks.len(), 1);
+    assert_eq!(claimed.next.lapse, Some(later(1) + LEASE));
+    // It may be early: the window that ended was that of the one just claimed.
+    let early = claimed.next.due.expect("another waits");
+    assert!((later(600)..=later(3600)).contains(&early), "{early}");
+    // One place, and it is taken: the second waits in line, until its window ends.
+    let soon = json!({ "end_time": later(900).to_string() });
+    town.book("pbx", with(voice(3), soon), monday()).await;
+    let full = town.claim("one", later(2)).await;
+    assert!(full.callbacks.is_empty() && !full.more);
+    let expected = Soonest {
+        due: Some(later(900)),
+        lapse: Some(later(1) + LEASE),
+    };
+    assert_eq!(full.next, expected);
+    assert_eq!(town.store.next_wake().await.unwrap(), expected.either());
 }

@@ -91,6 +91,7 @@ conformance! {
     }
     claims {
         nothing_before_its_time,
+        says_when_to_look_again,
         two_nodes_never_hold_the_same,
         an_agent_in_two_queues_gets_one,
         places_at_a_dn,

@@ -5,7 +5,7 @@ use ringback_callbacks::ids::{AttemptId, InteractionId};
 use ringback_callbacks::lifecycle::{Command, Refusal};
 use ringback_callbacks::state::Canceller;
 use ringback_store::{
-    AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Result, Store, StoreError,
+    AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Claimed, Result, Store, StoreError,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -173,6 +173,60 @@ async fn no_day_is_sold_beyond_its_limit() {
         one.is_healthy().await;
         two.store.close().await;
     }
+}
+
+/// Each node locks the places of the queues whose callbacks it has just made due, and then those of the other queues with
+/// somebody waiting, in whatever order that comes to: nobody waits for ever, and no queue has more calls than places.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn places_of_many_queues_are_given_out_by_two_nodes() {
+    const QUEUES: usize = 3;
+    const PLACES: usize = 4;
+    let one = postgres().await;
+    let names: Vec<String> = (0..QUEUES).map(|n| format!("pbx-{n}")).collect();
+    for name in &names {
+        one.queue(name, dn_rules(u32::try_from(PLACES).unwrap()))
+            .await;
+    }
+    let two = beside(&one).await;
+    for n in 0..60u32 {
+        // Due a second apart, in turns: each look of a node makes callbacks of other queues due.
+        let start = json!({ "start_time": later(u64::from(60 + n)).to_string() });
+        let name = &names[n as usize % QUEUES];
+        one.book(name, with(voice(n), start), monday()).await;
+    }
+    let mut looks = Vec::new();
+    for second in 0..70u64 {
+        for (name, town) in [("one", &one), ("two", &two)] {
+            let order = claim_order(name, later(60 + second));
+            let store = Arc::clone(&town.store);
+            looks.push(tokio::spawn(async move { store.claim_due(order).await }));
+        }
+    }
+    let mut claimed = std::collections::BTreeMap::<String, usize>::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut add = |look: Claimed| {
+        for callback in look.callbacks {
+            assert!(seen.insert(callback.interaction.id), "claimed by two");
+            *claimed.entry(callback.queue.to_string()).or_default() += 1;
+        }
+        look.more
+    };
+    for look in looks {
+        add(look.await.expect("a look").expect("no look fails"));
+    }
+    // What one stepped over because the other was at it is found by coming back, as it was told to.
+    for round in 0.. {
+        if !add(one.claim("one", later(200)).await) {
+            break;
+        }
+        assert!(round < 50, "there is always more");
+    }
+    assert_eq!(claimed.len(), QUEUES);
+    assert!(
+        claimed.values().all(|calls| *calls == PLACES),
+        "{claimed:?}"
+    );
+    two.store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

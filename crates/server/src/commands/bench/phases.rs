@@ -445,6 +445,7 @@ async fn pending(
         report.note(place, id, waiting.clone());
     }
     ground.say(&format!("idle with {waiting}"));
+    database.settle_down().await?;
     let idle = idle::measure(&server, database, extent.idle).await?;
     report.add(place, "idle", idle.server);
     report.note(place, "idle", waiting.clone());

@@ -2,13 +2,13 @@
 //! node has locked are stepped over, so that two nodes never wait for each other and never take the same callback.
 
 use super::super::load::{get, named};
-use super::super::locks;
-use super::super::session::Ask;
+use super::super::locks::{self, Locks};
+use super::super::session::{Ask, Value};
 use super::{Ahead, PgTables};
-use crate::Result;
 use crate::rows::{count, int, ms, queue_id, tenant_of, time};
 use crate::seats::{Waiting, seat_name};
-use crate::tables::{Floor, Key, LineOf};
+use crate::tables::{Floor, Joined, Key, LineOf};
+use crate::{Result, Soonest};
 use jiff::Timestamp;
 use ringback_callbacks::ids::{AgentId, InteractionId, NodeId, QueueId, TenantId};
 use ringback_callbacks::state::Target;
@@ -16,20 +16,41 @@ use std::cmp::Ordering;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Largest bite of a line. What is read is locked until the commit, so that it is not much more than is needed.
-const BITE: i64 = 256;
+/// Smallest and largest bite of a line. What is read is locked until the commit, so that it is not much more than is
+/// needed.
+const BITES: (i64, i64) = (4, 256);
 
-const LINES: &str = "
-    SELECT q.tenant, q.id, kinds.by_mail FROM queues q CROSS JOIN (VALUES (false), (true)) AS kinds(by_mail)
+/// Lines read in advance at most: each is a statement.
+const READ_AHEAD: usize = 4;
+
+/// Before everybody in a line.
+const FIRST: (i64, i64, Uuid) = (i64::MIN, i64::MIN, Uuid::nil());
+
+const IN_QUEUE: &str = "
+    SELECT tenant, id, doc, writes, rank, since FROM callbacks
+    WHERE tenant = $1 AND state = 'queued' AND queue = $2 AND by_mail = $3 AND (rank, since, id) > ($4, $5, $6)
+    ORDER BY rank, since, id LIMIT $7";
+
+const SOONEST: &str = "
+    SELECT (SELECT min(wakes_at) FROM callbacks WHERE wakes_at IS NOT NULL AND claim_until IS NULL) AS due,
+        (SELECT min(claim_until) FROM callbacks WHERE claim_until IS NOT NULL) AS lapse";
+
+/// What comes next, the lines with somebody waiting, and the awaited agents: one statement, because each costs as much
+/// as what it does here.
+const FLOOR: &str = "
+    SELECT NULL::text AS tenant, NULL::text AS queue, NULL::bool AS by_mail, NULL::bigint AS agent,
+        (SELECT min(wakes_at) FROM callbacks WHERE wakes_at IS NOT NULL AND claim_until IS NULL) AS due,
+        (SELECT min(claim_until) FROM callbacks WHERE claim_until IS NOT NULL) AS lapse
+    UNION ALL SELECT q.tenant, q.id, kinds.by_mail, NULL, NULL, NULL
+    FROM queues q CROSS JOIN (VALUES (false), (true)) AS kinds(by_mail)
     WHERE (NOT q.dialling_paused OR q.removed)
         AND EXISTS (SELECT 1 FROM callbacks c WHERE c.tenant = q.tenant AND c.queue = q.id
             AND c.state = 'queued' AND c.by_mail = kinds.by_mail)
-    ORDER BY q.tenant, q.id, kinds.by_mail";
-
-const AWAITED: &str = "
-    SELECT a.tenant, a.id FROM agents a WHERE a.presence = 'ready' AND a.engaged IS NULL
+    UNION ALL SELECT a.tenant, NULL, NULL, a.id, NULL, NULL
+    FROM agents a WHERE a.presence = 'ready' AND a.engaged IS NULL
         AND EXISTS (SELECT 1 FROM callbacks c WHERE c.tenant = a.tenant AND c.transferred_to = a.id
-            AND c.state = 'transferred')";
+            AND c.state = 'transferred')
+    ORDER BY tenant, queue, by_mail, agent";
 
 const SEATED: &str = "
     SELECT (SELECT count(*) FROM callbacks WHERE tenant = u.tenant AND queue = u.queue AND seat = u.seat)
@@ -65,75 +86,138 @@ impl PgTables<'_> {
         self.take_all(&rows)
     }
 
-    pub(super) fn next_moment(&self) -> Result<Option<Timestamp>> {
-        let rows = self.ask(
-            "SELECT least((SELECT min(wakes_at) FROM callbacks WHERE wakes_at IS NOT NULL AND claim_until IS NULL),
-                 (SELECT min(claim_until) FROM callbacks WHERE claim_until IS NOT NULL))",
-            &[],
-        )?;
-        let at: Option<i64> = rows.first().map_or(Ok(None), |row| get(row, 0))?;
-        at.map(|at| time(at, "callbacks", "wakes_at")).transpose()
+    pub(super) fn next_moment(&self) -> Result<Soonest> {
+        let rows = self.ask(SOONEST, &[])?;
+        rows.first().map_or(Ok(Soonest::default()), soonest)
     }
 
-    pub(super) fn read_floor(&self, agents: usize) -> Result<Floor> {
+    /// One journey for all of it. Of the lines that have just been joined, the seats are counted and the first are read
+    /// with it: `count_seated_alone` and `step_in_line` then find them here.
+    pub(super) fn read_floor(&self, agents: usize, joined: &[Joined]) -> Result<Floor> {
+        let joined = if joined.len() <= READ_AHEAD {
+            joined
+        } else {
+            &[]
+        };
         let free = self.free_agents();
         let limit = int(agents as u64);
-        let answers = self.ask_all(vec![
-            Ask::With(&free, vec![&limit]),
-            Ask::With(LINES, Vec::new()),
-            Ask::With(AWAITED, Vec::new()),
-        ])?;
-        let [free, lines, awaited] = answers.as_slice() else {
+        let mut asks = vec![Ask::With(&free, vec![&limit]), Ask::With(FLOOR, Vec::new())];
+        let own = asks.len();
+        let seats: Vec<_> = joined
+            .iter()
+            .map(|line| (line.tenant.clone(), line.queue.clone(), line.seat.clone()))
+            .collect();
+        let (locks, places) = (self.locks_of(&seats), Places::of(&seats));
+        if !seats.is_empty() {
+            // The lock first: what is counted and read behind it is what whoever had it before has left.
+            asks.push(locks.ask());
+            asks.push(places.count());
+        }
+        let in_queue = self.locking(IN_QUEUE);
+        let bites: Vec<(&str, &str, i64)> = joined
+            .iter()
+            .map(|line| {
+                let bite = int(line.callbacks as u64).clamp(BITES.0, BITES.1);
+                (line.tenant.as_str(), line.queue.as_str(), bite)
+            })
+            .collect();
+        for (line, (tenant, queue, bite)) in joined.iter().zip(&bites) {
+            let (rank, since, id) = (&FIRST.0, &FIRST.1, &FIRST.2);
+            let values: Vec<&dyn Value> = vec![tenant, queue, &line.by_mail, rank, since, id, bite];
+            asks.push(Ask::With(&in_queue, values));
+        }
+        let mut answers = self.ask_all(asks)?;
+        let mut ahead = answers.split_off(own.min(answers.len())).into_iter();
+        if !seats.is_empty() {
+            self.held.borrow_mut().add(&locks);
+            let counted = ahead.nth(1).unwrap_or_default();
+            let mut seated = self.seated.borrow_mut();
+            for (of, row) in seats.into_iter().zip(&counted) {
+                seated.insert(of, count(get(row, 0)?));
+            }
+        }
+        for ((line, (.., bite)), found) in joined.iter().zip(&bites).zip(ahead) {
+            let of = LineOf::Queue {
+                queue: line.queue.clone(),
+                by_mail: line.by_mail,
+            };
+            self.take_bite((line.tenant.clone(), of), &found, *bite)?;
+        }
+        let [free, found] = answers.as_slice() else {
             return Ok(Floor::default());
         };
-        let line = |row| {
-            let tenant = tenant_of(get::<&str>(row, 0)?, "queues")?;
-            Ok((tenant, queue_id(get::<&str>(row, 1)?)?, get(row, 2)?))
+        let mut floor = Floor {
+            free: self.take_free(free)?,
+            ..Floor::default()
         };
-        let awaiting = |row| {
-            let tenant = tenant_of(get::<&str>(row, 0)?, "agents")?;
-            Ok((tenant, AgentId(get(row, 1)?)))
-        };
-        let lines: Vec<_> = lines.iter().map(line).collect::<Result<_>>()?;
+        for row in found {
+            let Some(tenant) = named::<Option<&str>>(row, "tenant")? else {
+                floor.soonest = soonest(row)?;
+                continue;
+            };
+            let queue: Option<&str> = named(row, "queue")?;
+            match queue {
+                Some(queue) => {
+                    let by_mail = named(row, "by_mail")?;
+                    floor
+                        .lines
+                        .push((tenant_of(tenant, "queues")?, queue_id(queue)?, by_mail));
+                }
+                None => {
+                    let agent = AgentId(named(row, "agent")?);
+                    floor.awaited.push((tenant_of(tenant, "agents")?, agent));
+                }
+            }
+        }
         // Each of them is looked at next.
         self.have(|wanted, tables| {
-            for (tenant, queue, _) in &lines {
+            for (tenant, queue, _) in &floor.lines {
                 wanted.queue(tables, (tenant.clone(), queue.clone()));
             }
         })?;
-        Ok(Floor {
-            free: self.take_free(free)?,
-            lines,
-            awaited: awaited.iter().map(awaiting).collect::<Result<_>>()?,
-        })
+        Ok(floor)
     }
 
     /// Counted by a statement of its own behind the lock: it sees what whoever had the lock before has committed.
     pub(super) fn count_seated_alone(
         &self,
         seats: &[(TenantId, QueueId, Target)],
-    ) -> Result<Vec<u64>> {
-        if seats.is_empty() {
-            return Ok(Vec::new());
+    ) -> Result<Vec<Option<u64>>> {
+        let unknown: Vec<_> = {
+            let known = self.seated.borrow();
+            let unknown = seats.iter().filter(|of| !known.contains_key(*of));
+            unknown.cloned().collect()
+        };
+        if !unknown.is_empty() {
+            let locks = self.locks_of(&unknown);
+            // Locks are taken in one order on every node. What comes on top of those that are held already may stand
+            // before them in that order: then it is not waited for.
+            let waits = self.seated.borrow().is_empty();
+            let places = Places::of(&unknown);
+            let lock = if waits { locks.ask() } else { locks.try_ask() };
+            let answers = self.ask_all(vec![lock, places.count()])?;
+            let [locked, counted] = answers.as_slice() else {
+                return Ok(vec![None; seats.len()]);
+            };
+            let got = if waits { locks } else { locks.got(locked)? };
+            let mut held = self.held.borrow_mut();
+            held.add(&got);
+            let mut seated = self.seated.borrow_mut();
+            for (of, row) in unknown.into_iter().zip(counted) {
+                if held.has(locks::seats(&of.0, &of.1)) {
+                    seated.insert(of, count(get(row, 0)?));
+                }
+            }
         }
-        // In one order on every node; claiming takes no other lock that is waited for.
-        let locks = self.not_yet_held(
-            seats
-                .iter()
-                .map(|(tenant, queue, _)| locks::seats(tenant, queue))
-                .collect(),
-        );
-        let tenants: Vec<&str> = seats.iter().map(|(tenant, ..)| tenant.as_str()).collect();
-        let queues: Vec<&str> = seats.iter().map(|(_, queue, _)| queue.as_str()).collect();
-        let kinds: Vec<&str> = seats.iter().map(|(.., target)| seat_name(target)).collect();
-        let mut asks = vec![Ask::With(SEATED, vec![&tenants, &queues, &kinds])];
-        if !locks.is_empty() {
-            asks.insert(0, locks.ask());
-        }
-        let mut answers = self.ask_all(asks)?;
-        self.held.borrow_mut().add(&locks);
-        let counted = answers.pop().unwrap_or_default();
-        counted.iter().map(|row| Ok(count(get(row, 0)?))).collect()
+        let seated = self.seated.borrow();
+        Ok(seats.iter().map(|of| seated.get(of).copied()).collect())
+    }
+
+    fn locks_of(&self, seats: &[(TenantId, QueueId, Target)]) -> Locks {
+        let locks = seats
+            .iter()
+            .map(|(tenant, queue, _)| locks::seats(tenant, queue));
+        self.not_yet_held(locks.collect())
     }
 
     pub(super) fn step_in_line(
@@ -156,21 +240,25 @@ impl PgTables<'_> {
             if ahead.end {
                 return Ok(None);
             }
-            (ahead.bite * 4).clamp(4, BITE)
+            (ahead.bite * 4).clamp(BITES.0, BITES.1)
         };
         let found = self.bite_of(tenant, line, after, bite)?;
-        let keys = self.take_all(&found)?;
-        let mut waiting = found
-            .iter()
-            .map(waiting_of)
-            .collect::<Result<std::collections::VecDeque<_>>>()?;
+        self.take_bite(key.clone(), &found, bite)?;
+        let mut lines = self.lines.borrow_mut();
+        Ok(lines
+            .get_mut(&key)
+            .and_then(|ahead| ahead.waiting.pop_front()))
+    }
+
+    /// Rows of a line that were read, with what they are about.
+    fn take_bite(&self, line: (TenantId, LineOf), found: &[Row], bite: i64) -> Result<()> {
+        let keys = self.take_all(found)?;
+        let waiting = found.iter().map(waiting_of).collect::<Result<_>>()?;
         self.fetch_about(&keys)?;
-        let first = waiting.pop_front();
         let end = int(found.len() as u64) < bite;
-        self.lines
-            .borrow_mut()
-            .insert(key, Ahead { waiting, bite, end });
-        Ok(first)
+        let ahead = Ahead { waiting, bite, end };
+        self.lines.borrow_mut().insert(line, ahead);
+        Ok(())
     }
 
     fn bite_of(
@@ -181,17 +269,10 @@ impl PgTables<'_> {
         bite: i64,
     ) -> Result<Vec<Row>> {
         // Everybody stands behind this place.
-        let (rank, since, id) = after.map_or((i64::MIN, i64::MIN, Uuid::nil()), |after| {
-            (after.rank, after.since, after.id.0)
-        });
+        let (rank, since, id) = after.map_or(FIRST, |after| (after.rank, after.since, after.id.0));
         match line {
             LineOf::Queue { queue, by_mail } => self.ask(
-                &self.locking(
-                    "SELECT tenant, id, doc, writes, rank, since FROM callbacks
-                     WHERE tenant = $1 AND state = 'queued' AND queue = $2 AND by_mail = $3
-                         AND (rank, since, id) > ($4, $5, $6)
-                     ORDER BY rank, since, id LIMIT $7",
-                ),
+                &self.locking(IN_QUEUE),
                 &[
                     &tenant.as_str(),
                     &queue.as_str(),
@@ -276,6 +357,38 @@ impl PgTables<'_> {
         } else {
             sql.to_owned()
         }
+    }
+}
+
+fn soonest(row: &Row) -> Result<Soonest> {
+    let at = |name, column| -> Result<Option<Timestamp>> {
+        let at: Option<i64> = named(row, name)?;
+        at.map(|at| time(at, "callbacks", column)).transpose()
+    };
+    Ok(Soonest {
+        due: at("due", "wakes_at")?,
+        lapse: at("lapse", "claim_until")?,
+    })
+}
+
+/// Kinds of seats to be counted.
+struct Places<'a> {
+    tenants: Vec<&'a str>,
+    queues: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+}
+
+impl<'a> Places<'a> {
+    fn of(seats: &'a [(TenantId, QueueId, Target)]) -> Places<'a> {
+        Places {
+            tenants: seats.iter().map(|(tenant, ..)| tenant.as_str()).collect(),
+            queues: seats.iter().map(|(_, queue, _)| queue.as_str()).collect(),
+            kinds: seats.iter().map(|(.., target)| seat_name(target)).collect(),
+        }
+    }
+
+    fn count(&self) -> Ask<'_> {
+        Ask::With(SEATED, vec![&self.tenants, &self.queues, &self.kinds])
     }
 }
 

@@ -1,10 +1,10 @@
 //! The clock's index, and the lines in which callbacks wait for seats.
 
 use super::{all, at_most, blob, number, one, tenant_of, text, uuid};
-use crate::Result;
 use crate::rows::{ms, queue_id, time};
 use crate::seats::{Waiting, seat_name};
 use crate::tables::{Key, LineOf};
+use crate::{Result, Soonest};
 use jiff::Timestamp;
 use ringback_callbacks::ids::{AgentId, InteractionId, NodeId, QueueId, TenantId};
 use ringback_callbacks::state::Target;
@@ -44,21 +44,21 @@ fn key_of(row: &Row<'_>) -> Result<Key> {
     ))
 }
 
-pub(super) fn soonest(conn: &Connection) -> Result<Option<Timestamp>> {
-    let mut soonest = None;
-    for sql in [
-        "SELECT min(wakes_at) FROM callbacks WHERE wakes_at IS NOT NULL AND claim_until IS NULL",
-        "SELECT min(claim_until) FROM callbacks WHERE claim_until IS NOT NULL",
-    ] {
+pub(super) fn soonest(conn: &Connection) -> Result<Soonest> {
+    let first = |sql, column| -> Result<Option<Timestamp>> {
         let at: Option<i64> = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        soonest = match (soonest, at) {
-            (Some(one), Some(other)) => Some(i64::min(one, other)),
-            (one, other) => one.or(other),
-        };
-    }
-    soonest
-        .map(|at| time(at, "callbacks", "wakes_at"))
-        .transpose()
+        at.map(|at| time(at, "callbacks", column)).transpose()
+    };
+    Ok(Soonest {
+        due: first(
+            "SELECT min(wakes_at) FROM callbacks WHERE wakes_at IS NOT NULL AND claim_until IS NULL",
+            "wakes_at",
+        )?,
+        lapse: first(
+            "SELECT min(claim_until) FROM callbacks WHERE claim_until IS NOT NULL",
+            "claim_until",
+        )?,
+    })
 }
 
 /// A queue in which nobody waits costs one look-up, however many callbacks it has had.
