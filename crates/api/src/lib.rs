@@ -33,7 +33,7 @@ pub use settings::ApiSettings;
 
 use ringback_callbacks::clock::{Chance, Clock};
 use ringback_scheduling::Almanac;
-use ringback_store::{Outlook, Store};
+use ringback_store::{KnownQueues, Outlook, Store};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,7 @@ pub struct ApiState {
     /// Cancelled when the server begins to stop: readiness says so, and streams end.
     pub stopping: CancellationToken,
     pub(crate) rate: Arc<gate::rate::RateLimit>,
-    pub(crate) known_queues: Arc<queues::known::KnownQueues>,
+    pub(crate) known_queues: Arc<KnownQueues>,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
 }
@@ -70,7 +70,7 @@ impl ApiState {
         settings: ApiSettings,
     ) -> Self {
         ApiState {
-            known_queues: Arc::new(queues::known::KnownQueues::new(store.as_ref())),
+            known_queues: Arc::new(KnownQueues::new(store.as_ref())),
             store,
             clock,
             chance,

@@ -3,7 +3,6 @@
 pub mod estimate;
 pub mod get;
 pub mod holds;
-pub(crate) mod known;
 pub mod learned;
 pub mod list;
 pub mod live;

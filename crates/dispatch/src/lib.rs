@@ -15,7 +15,6 @@ mod place;
 mod planner;
 mod prune;
 mod rescue;
-mod rules;
 mod share;
 mod wheel;
 mod windows;
@@ -29,7 +28,7 @@ use jiff::Timestamp;
 use ringback_callbacks::clock::{Chance, Clock};
 use ringback_callbacks::ids::{InteractionId, NodeId, TenantId};
 use ringback_channels::Channels;
-use ringback_store::{HeldClaim, Store};
+use ringback_store::{HeldClaim, KnownQueues, Store};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -85,7 +84,7 @@ pub(crate) struct Parts {
     pub ended: CancellationToken,
     /// A place became free while all were taken.
     pub room: Notify,
-    pub rules: rules::Rules,
+    pub queues: KnownQueues,
     /// In order, so that two runs of the same day go alike.
     held: Mutex<BTreeMap<(TenantId, InteractionId), Held>>,
 }
@@ -191,6 +190,7 @@ impl Dispatcher {
             chance,
         } = surroundings;
         let parts = Arc::new(Parts {
+            queues: KnownQueues::new(store.as_ref()),
             store,
             channels,
             clock,
@@ -203,7 +203,6 @@ impl Dispatcher {
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
             room: Notify::new(),
-            rules: rules::Rules::default(),
             held: Mutex::default(),
         });
         let tasks = TaskTracker::new();

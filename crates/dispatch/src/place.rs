@@ -76,8 +76,8 @@ async fn begin(carrier: &Carrier, callback: Box<Callback>) -> Result<Begun, Opti
     let late_since = *since;
     let now = parts.clock.now();
     let queue = parts
-        .rules
-        .of(parts.store.as_ref(), &carrier.tenant, &callback.queue, now)
+        .queues
+        .find(parts.store.as_ref(), &carrier.tenant, &callback.queue, now)
         .await;
     let Some(queue) = queue.ok().flatten() else {
         return Err(carrier

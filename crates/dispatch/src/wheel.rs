@@ -209,11 +209,9 @@ fn heed(parts: &Parts, signal: Result<Signal, RecvError>, until: &mut Timestamp)
                 Then::Rest(_) | Then::Claimed(_) | Then::Look => {}
             }
         }
-        Ok(Signal::Queue { tenant, id }) => parts.rules.forget(&tenant, &id),
-        Ok(Signal::Agent { .. }) => {}
+        Ok(Signal::Queue { .. } | Signal::Agent { .. }) => {}
         // Too many to have heard each: everybody looks.
         Err(RecvError::Lagged(_)) => {
-            parts.rules.forget_all();
             parts.nudge_all();
         }
         Err(RecvError::Closed) => {}

@@ -9,6 +9,7 @@ mod effects;
 mod error;
 mod events;
 mod facts;
+mod known;
 mod moving;
 mod orders;
 mod outlook;
@@ -21,6 +22,7 @@ mod twin;
 mod verbs;
 
 pub use error::StoreError;
+pub use known::KnownQueues;
 pub use moving::{MoveOrder, MoveProgress, MoveStep, Moved, MovedTable, move_installation};
 pub use orders::*;
 pub use outlook::*;

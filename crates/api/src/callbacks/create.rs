@@ -191,7 +191,11 @@ async fn find_queue(
         },
         Err(problems) => return Ok(Err(problems)),
     };
-    Ok(match state.known_queues.find(state, tenant, &id).await? {
+    let known = state
+        .known_queues
+        .find(state.store.as_ref(), tenant, &id, state.clock.now())
+        .await?;
+    Ok(match known {
         Some(queue) if !queue.removed => Ok(queue),
         Some(_) | None => Err(Problems::one(
             "queue",

@@ -1,14 +1,14 @@
-//! Queues as they were read a moment ago, so that not every booking reads and parses its queue's rules again.
+//! Queues as they were read a moment ago, so that not every booking and every call reads and parses its queue's rules
+//! again.
 //!
-//! A booking is only *read* by these rules; whether it is accepted is decided inside the store's transaction, by
-//! the rules that stand there then. A change made here is seen at once, by the store's signal; one that another
-//! program made in the database, at the latest after [`FRESH`].
+//! A booking is only *read* by these rules, and a call placed by them (routes, ring times, what the agent sees); whether
+//! it may be is decided inside the store's transaction, by the rules that stand there then. A change made here is seen at
+//! once, by the store's signal; one that another program made in the database, at the latest after [`FRESH`].
 
-use crate::ApiState;
+use crate::{Result, Signal, Store};
 use jiff::{SignedDuration, Timestamp};
 use ringback_callbacks::ids::{QueueId, TenantId};
 use ringback_callbacks::queue::Queue;
-use ringback_store::{Signal, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast::Receiver;
@@ -20,10 +20,12 @@ const FRESH: SignedDuration = SignedDuration::from_secs(1);
 /// Queues kept at most; past it all are forgotten and read again.
 const KEPT: usize = 4096;
 
-pub(crate) struct KnownQueues {
+#[derive(Debug)]
+pub struct KnownQueues {
     shelf: Mutex<Shelf>,
 }
 
+#[derive(Debug)]
 struct Shelf {
     signals: Receiver<Signal>,
     queues: HashMap<TenantId, HashMap<QueueId, Known>>,
@@ -32,6 +34,7 @@ struct Shelf {
     changes: u64,
 }
 
+#[derive(Debug)]
 struct Known {
     queue: Arc<Queue>,
     read_at: Timestamp,
@@ -52,16 +55,16 @@ impl KnownQueues {
     /// The queue as the store has it, or had it a moment ago; `None` if there is none.
     pub async fn find(
         &self,
-        state: &ApiState,
+        store: &dyn Store,
         tenant: &TenantId,
         id: &QueueId,
-    ) -> Result<Option<Arc<Queue>>, StoreError> {
-        let now = state.clock.now();
+        now: Timestamp,
+    ) -> Result<Option<Arc<Queue>>> {
         let changes = match self.with(|shelf| shelf.get(tenant, id, now)) {
             Ok(queue) => return Ok(Some(queue)),
             Err(changes) => changes,
         };
-        let Some(queue) = state.store.queue(tenant, id).await? else {
+        let Some(queue) = store.queue(tenant, id).await? else {
             return Ok(None);
         };
         let queue = Arc::new(queue);
@@ -101,7 +104,12 @@ impl Shelf {
     }
 
     /// `Err`: not known, or not fresh; with the changes so far, which [`Shelf::put`] wants to see again.
-    fn get(&self, tenant: &TenantId, id: &QueueId, now: Timestamp) -> Result<Arc<Queue>, u64> {
+    fn get(
+        &self,
+        tenant: &TenantId,
+        id: &QueueId,
+        now: Timestamp,
+    ) -> std::result::Result<Arc<Queue>, u64> {
         let known = self.queues.get(tenant).and_then(|of| of.get(id));
         // A clock that was set back says nothing about age.
         let fresh = known.filter(|known| {
