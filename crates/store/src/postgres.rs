@@ -1,6 +1,7 @@
 //! The PostgreSQL twin: many equal nodes on one database. A few writers commit what has gathered, a few readers stand
 //! beside them, and a herald carries news between the nodes.
 
+mod columns;
 mod crew;
 mod divisions;
 mod faults;
@@ -187,13 +188,25 @@ async fn ready(target: &Target, read_only: bool) -> Result<Client> {
     Ok(client)
 }
 
+/// The last event of all tenants, each looked up by the index that begins with the tenant: `max(seq)` would run through
+/// every event there is.
+const RAISE: &str = "
+    WITH RECURSIVE tenants AS (
+        SELECT (SELECT e.tenant FROM events e ORDER BY e.tenant LIMIT 1) AS tenant
+        UNION ALL SELECT (SELECT e.tenant FROM events e WHERE e.tenant > t.tenant ORDER BY e.tenant LIMIT 1)
+        FROM tenants t WHERE t.tenant IS NOT NULL),
+    last AS (
+        SELECT max((SELECT e.seq FROM events e WHERE e.tenant = t.tenant ORDER BY e.seq DESC LIMIT 1)) AS seq
+        FROM tenants t)
+    UPDATE installation SET seq_offset = greatest(seq_offset,
+        coalesce((SELECT seq FROM last) >> 20, 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+    WHERE one = 1 RETURNING seq_offset";
+
 /// A restored backup counts its transactions from a lower number than its events were given by: then the offset is
 /// raised, so that the order goes on behind the last of them.
 async fn offset(client: &Client, raise: bool) -> Result<i64> {
     let sql = if raise {
-        "UPDATE installation SET seq_offset = greatest(seq_offset,
-             coalesce((SELECT max(seq) FROM events) >> 20, 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
-         WHERE one = 1 RETURNING seq_offset"
+        RAISE
     } else {
         "SELECT seq_offset FROM installation WHERE one = 1"
     };

@@ -11,138 +11,29 @@
 //! Tables come in a fixed order and rows in the order of their keys, so that two transactions never wait for each
 //! other in a circle. A row that is no longer what it was read as ends the transaction (`changed_meanwhile`).
 
-use super::session::{Ask, Value};
+use super::session::Value;
 use super::set::{Fresh, Set, Written};
 use crate::Result;
 use crate::effects::{self, StateColumns};
 use crate::rows::{customer_search, int, ms, unwritable};
-use ringback_callbacks::attempt::Attempt;
 use ringback_callbacks::callback::Callback;
-use ringback_callbacks::outcome::Verdict;
 use uuid::Uuid;
 
-mod sql;
-
-use sql::*;
-
-/// What is written to one table.
-pub(super) struct Order<'a> {
-    sql: &'static str,
-    values: Vec<Box<dyn Value + 'a>>,
-    /// So many rows must be written, or somebody was faster.
-    rows: Option<i64>,
-    /// It writes rows that another order may write as well.
-    apart: bool,
-}
-
-impl<'a> Order<'a> {
-    fn new(sql: &'static str, values: Vec<Box<dyn Value + 'a>>) -> Order<'a> {
-        Order {
-            sql,
-            values,
-            rows: None,
-            apart: false,
-        }
-    }
-
-    fn exactly(self, rows: usize) -> Order<'a> {
-        Order {
-            rows: i64::try_from(rows).ok(),
-            ..self
-        }
-    }
-
-    fn apart(self) -> Order<'a> {
-        Order {
-            apart: true,
-            ..self
-        }
-    }
-}
-
-/// Orders as the database is told of them, each with the text of its statement.
-pub(super) fn statements<'o>(orders: &'o [Order<'_>]) -> Vec<Statement<'o>> {
-    let mut statements: Vec<Statement<'o>> = Vec::new();
-    for order in orders {
-        match statements.last_mut() {
-            Some(last) if !order.apart && !last.apart => last.add(order),
-            _ => {
-                let mut next = Statement {
-                    apart: order.apart,
-                    ..Statement::default()
-                };
-                next.add(order);
-                statements.push(next);
-            }
-        }
-    }
-    for statement in &mut statements {
-        statement.close();
-    }
-    statements
-}
-
-/// Orders that go as one.
-#[derive(Default)]
-pub(super) struct Statement<'o> {
-    sql: String,
-    parts: usize,
-    /// What is said of the parts that must write so many rows.
-    checks: Vec<String>,
-    values: Vec<&'o dyn Value>,
-    apart: bool,
-}
-
-impl<'o> Statement<'o> {
-    pub fn ask(&'o self) -> Ask<'o> {
-        Ask::With(&self.sql, self.values.clone())
-    }
-
-    fn add(&mut self, order: &'o Order<'_>) {
-        let part = self.parts;
-        self.parts += 1;
-        self.sql.push_str(if part == 0 { "WITH " } else { ",\n" });
-        self.sql.push_str(&format!("part{part} AS ("));
-        renumbered(order.sql, self.values.len(), &mut self.sql);
-        for value in &order.values {
-            self.values.push(&**value);
-        }
-        if let Some(rows) = &order.rows {
-            self.sql.push_str(" RETURNING 1");
-            self.values.push(rows);
-            self.checks.push(format!(
-                "CASE WHEN (SELECT count(*) FROM part{part}) <> ${} THEN changed_meanwhile() END",
-                self.values.len()
-            ));
-        }
-        self.sql.push(')');
-    }
-
-    fn close(&mut self) {
-        self.sql.push_str("\nSELECT ");
-        self.sql.push_str(&self.checks.join(", "));
-    }
-}
-
-/// The text with its values counted on from `after`.
-fn renumbered(sql: &str, after: usize, into: &mut String) {
-    let mut parts = sql.split('$');
-    into.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        let end = part
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(part.len());
-        let number = part[..end].parse::<usize>().unwrap_or_default();
-        into.push_str(&format!("${}", number + after));
-        into.push_str(&part[end..]);
-    }
-}
-
+/// Values of any kinds. It stands before the modules so that they have it too.
 macro_rules! values {
     ($($value:expr),+ $(,)?) => {
         vec![$(Box::new($value) as Box<dyn Value + '_>),+]
     };
 }
+
+mod attempts;
+mod sql;
+mod statement;
+
+use attempts::attempts;
+pub(super) use attempts::rang;
+use sql::*;
+pub(super) use statement::{Order, Statement, statements};
 
 /// Everything that waits to be written. `offset` is the installation's own, `now` the latest moment a job went by.
 pub(super) fn orders<'a>(
@@ -471,177 +362,6 @@ fn aside<'a>(set: &'a Set, orders: &mut Vec<Order<'a>>) {
         )
         .apart(),
     );
-}
-
-// ── attempts, and the calls of the last day ──────────────────────────────────────────────────────
-
-fn attempts<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) -> Result<()> {
-    let rows: Vec<_> = written
-        .attempts
-        .iter()
-        .filter_map(|key| set.attempts.get(key))
-        .filter_map(|row| Some((row.attempt.as_deref()?, row)))
-        .collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let outcomes = |rows: &[&'a Attempt]| {
-        rows.iter()
-            .map(|attempt| {
-                let outcome = attempt.outcome.as_ref();
-                outcome
-                    .map(serde_json::to_string)
-                    .transpose()
-                    .map_err(unwritable)
-            })
-            .collect::<Result<Vec<Option<String>>>>()
-    };
-    let fresh = |fresh: Fresh| -> Vec<&'a Attempt> {
-        let of = rows.iter().filter(|(_, row)| row.fresh == fresh);
-        of.map(|(attempt, _)| *attempt).collect()
-    };
-    let new = fresh(Fresh::New);
-    if !new.is_empty() {
-        let by_mail = rows.iter().filter(|(_, row)| row.fresh == Fresh::New);
-        orders.push(Order::new(
-            NEW_ATTEMPTS,
-            values![
-                new.iter()
-                    .map(|one| one.tenant.as_str())
-                    .collect::<Vec<_>>(),
-                new.iter().map(|one| one.id.0).collect::<Vec<_>>(),
-                new.iter().map(|one| one.callback.0).collect::<Vec<_>>(),
-                new.iter()
-                    .map(|one| i32::try_from(one.number).unwrap_or(i32::MAX))
-                    .collect::<Vec<_>>(),
-                new.iter()
-                    .map(|one| one.channel.as_str())
-                    .collect::<Vec<_>>(),
-                new.iter()
-                    .map(|one| one.route.as_deref())
-                    .collect::<Vec<_>>(),
-                new.iter()
-                    .map(|one| one.agent.map(|agent| agent.0))
-                    .collect::<Vec<_>>(),
-                new.iter().map(|one| one.dn.as_deref()).collect::<Vec<_>>(),
-                new.iter()
-                    .map(|one| one.contact.as_str())
-                    .collect::<Vec<_>>(),
-                by_mail.map(|(_, row)| row.by_mail).collect::<Vec<_>>(),
-                new.iter().map(|one| int(one.fence)).collect::<Vec<_>>(),
-                new.iter().map(|one| ms(one.began_at)).collect::<Vec<_>>(),
-                new.iter()
-                    .map(|one| one.answered_at.map(ms))
-                    .collect::<Vec<_>>(),
-                new.iter()
-                    .map(|one| one.ended_at.map(ms))
-                    .collect::<Vec<_>>(),
-                new.iter().map(|one| one.counted).collect::<Vec<_>>(),
-                new.iter().map(|one| verdict(one)).collect::<Vec<_>>(),
-                outcomes(&new)?,
-                new.iter()
-                    .map(|one| one.legs.to_string())
-                    .collect::<Vec<_>>(),
-            ],
-        ));
-    }
-    let changed = fresh(Fresh::Changed);
-    if !changed.is_empty() {
-        orders.push(Order::new(
-            CHANGED_ATTEMPTS,
-            values![
-                changed
-                    .iter()
-                    .map(|one| one.tenant.as_str())
-                    .collect::<Vec<_>>(),
-                changed.iter().map(|one| one.id.0).collect::<Vec<_>>(),
-                changed
-                    .iter()
-                    .map(|one| one.route.as_deref())
-                    .collect::<Vec<_>>(),
-                changed
-                    .iter()
-                    .map(|one| one.answered_at.map(ms))
-                    .collect::<Vec<_>>(),
-                changed
-                    .iter()
-                    .map(|one| one.ended_at.map(ms))
-                    .collect::<Vec<_>>(),
-                changed.iter().map(|one| one.counted).collect::<Vec<_>>(),
-                changed.iter().map(|one| verdict(one)).collect::<Vec<_>>(),
-                outcomes(&changed)?,
-            ],
-        ));
-    }
-    let legs: Vec<&Attempt> = rows
-        .iter()
-        .filter(|(_, row)| row.legs && row.fresh != Fresh::New)
-        .map(|(attempt, _)| *attempt)
-        .collect();
-    if !legs.is_empty() {
-        let order = Order::new(
-            NEW_LEGS,
-            values![
-                legs.iter()
-                    .map(|one| one.tenant.as_str())
-                    .collect::<Vec<_>>(),
-                legs.iter().map(|one| one.id.0).collect::<Vec<_>>(),
-                legs.iter()
-                    .map(|one| one.legs.to_string())
-                    .collect::<Vec<_>>(),
-            ],
-        );
-        let again = rows
-            .iter()
-            .any(|(_, row)| row.legs && row.fresh == Fresh::Changed);
-        orders.push(if again { order.apart() } else { order });
-    }
-    let calls: Vec<&Attempt> = rows
-        .iter()
-        .filter(|(_, row)| row.fresh != Fresh::Same && !row.by_mail)
-        .map(|(attempt, _)| *attempt)
-        .collect();
-    if !calls.is_empty() {
-        orders.push(Order::new(
-            CALLS,
-            values![
-                calls
-                    .iter()
-                    .map(|one| one.tenant.as_str())
-                    .collect::<Vec<_>>(),
-                calls
-                    .iter()
-                    .map(|one| one.contact.as_str())
-                    .collect::<Vec<_>>(),
-                calls.iter().map(|one| one.id.0).collect::<Vec<_>>(),
-                calls.iter().map(|one| one.callback.0).collect::<Vec<_>>(),
-                calls.iter().map(|one| ms(one.began_at)).collect::<Vec<_>>(),
-                calls
-                    .iter()
-                    .map(|one| one.ended_at.is_none())
-                    .collect::<Vec<_>>(),
-                calls.iter().map(|one| rang(one)).collect::<Vec<_>>(),
-            ],
-        ));
-    }
-    Ok(())
-}
-
-fn verdict(attempt: &Attempt) -> Option<&'static str> {
-    attempt
-        .outcome
-        .as_ref()
-        .map(|outcome| outcome.verdict.name())
-}
-
-/// Whether it rang at the customer's, or may have: a try that a trunk or the agent's own phone failed at is no call,
-/// unless the customer picked up.
-pub(super) fn rang(attempt: &Attempt) -> bool {
-    let Some(outcome) = &attempt.outcome else {
-        return true;
-    };
-    attempt.answered_at.is_some()
-        || !matches!(outcome.verdict, Verdict::RouteFault | Verdict::AgentFault)
 }
 
 // ── places, agents, events, answers ──────────────────────────────────────────────────────────────

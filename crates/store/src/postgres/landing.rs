@@ -1,9 +1,9 @@
 //! The database that an installation is moved into: rows arrive in batches, each with the mark of how far the move has
 //! come, and nobody starts on it before the marks are gone.
 
+use super::columns::{get, named};
 use super::faults::Fault;
 use super::lane::told;
-use super::load::{get, named};
 use super::months::{self, Month};
 use super::tables::event_of;
 use super::target::Target;

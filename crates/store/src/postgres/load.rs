@@ -1,5 +1,6 @@
 //! Fetches rows into the working set: by the key, for many keys in one statement, and for many tables on one journey.
 
+use super::columns::{agent_of, attempt_of, customer_of, get, named};
 use super::locks::Lock;
 use super::memory::About;
 use super::session::{Ask, Value};
@@ -10,22 +11,19 @@ use super::set::{
 use super::tables::PgTables;
 use crate::Result;
 use crate::facts::{NUMBER_CALLS_READ, NUMBER_DAY};
-use crate::rows::{
-    callback_of, count, customer_id, damaged, int, ms, queue_id, tenant_of, time, unreadable,
-    unsigned,
-};
+use crate::rows::{callback_of, customer_id, int, ms, queue_id, tenant_of, time, unsigned};
 use crate::tables::{AnswerRow, InteractionRow, Needs, QueueRow};
 use crate::verbs::slots;
-use jiff::Timestamp;
-use ringback_callbacks::agent::{Agent, Presence};
-use ringback_callbacks::attempt::Attempt;
 use ringback_callbacks::contact::Contact;
-use ringback_callbacks::customer::Customer;
 use ringback_callbacks::ids::{AgentId, AttemptId, CustomerId, InteractionId, TenantId};
 use ringback_callbacks::wire_time;
 use std::rc::Rc;
 use tokio_postgres::Row;
 use uuid::Uuid;
+
+mod sql;
+
+use sql::*;
 
 /// Open callbacks of one contact looked at.
 const OPEN_READ: i64 = 64;
@@ -448,7 +446,7 @@ impl PgTables<'_> {
                 Ok(())
             }
             Reading::Queues => {
-                let tenant = tenant_of(row.try_get::<_, &str>(0).map_err(broken)?, "queues")?;
+                let tenant = tenant_of(get::<&str>(row, 0)?, "queues")?;
                 let id = queue_id(get::<&str>(row, 1)?)?;
                 let queue = QueueRow {
                     doc: get(row, 2)?,
@@ -675,102 +673,6 @@ pub(super) fn no_callback() -> CallbackRow {
     }
 }
 
-/// A column, by its place.
-pub(super) fn get<'r, T: tokio_postgres::types::FromSql<'r>>(
-    row: &'r Row,
-    column: usize,
-) -> Result<T> {
-    row.try_get(column).map_err(broken)
-}
-
-/// A column, by its name.
-pub(super) fn named<'r, T: tokio_postgres::types::FromSql<'r>>(
-    row: &'r Row,
-    column: &str,
-) -> Result<T> {
-    row.try_get(column).map_err(broken)
-}
-
-fn broken(error: tokio_postgres::Error) -> crate::StoreError {
-    crate::StoreError::Failed(format!("a row has not the expected columns: {error}"))
-}
-
-pub(super) const CUSTOMER: &str =
-    "tenant, id, name, time_zone, do_not_call, created_at, revision, contacts";
-
-pub(super) fn customer_of(row: &Row, at: usize) -> Result<Customer> {
-    Ok(Customer {
-        tenant: tenant_of(get::<&str>(row, at)?, "customers")?,
-        id: customer_id(get::<&str>(row, at + 1)?, "customers")?,
-        name: get(row, at + 2)?,
-        time_zone: get(row, at + 3)?,
-        do_not_call: get(row, at + 4)?,
-        created_at: time(get(row, at + 5)?, "customers", "created_at")?,
-        revision: unsigned(get(row, at + 6)?, "customers", "revision")?,
-        contacts: get(row, at + 7)?,
-    })
-}
-
-pub(super) const AGENT: &str =
-    "tenant, id, name, dn, route, presence, auto_accept, engaged, idle_since, revision, queues";
-
-pub(super) fn agent_of(row: &Row) -> Result<Agent> {
-    let queues: Vec<String> = named(row, "queues")?;
-    Ok(Agent {
-        tenant: tenant_of(named::<&str>(row, "tenant")?, "agents")?,
-        id: AgentId(named(row, "id")?),
-        name: named(row, "name")?,
-        dn: named(row, "dn")?,
-        route: named(row, "route")?,
-        queues: queues
-            .iter()
-            .map(|name| queue_id(name))
-            .collect::<Result<_>>()?,
-        presence: Presence::parse(named(row, "presence")?)
-            .ok_or_else(|| damaged("agents", "presence", "no such presence"))?,
-        auto_accept: named(row, "auto_accept")?,
-        engaged: named::<Option<Uuid>>(row, "engaged")?.map(InteractionId),
-        idle_since: time(named(row, "idle_since")?, "agents", "idle_since")?,
-        revision: unsigned(named(row, "revision")?, "agents", "revision")?,
-    })
-}
-
-pub(super) const ATTEMPT: &str =
-    "a.tenant, a.id, a.callback, a.number, a.channel, a.route, a.agent, a.dn, a.contact,
-    a.by_mail, a.fence, a.began_at, a.answered_at, a.ended_at, a.counted, a.outcome, a.legs";
-
-pub(super) fn attempt_of(row: &Row) -> Result<(Attempt, bool)> {
-    let at = |column: &'static str| -> Result<Option<Timestamp>> {
-        named::<Option<i64>>(row, column)?
-            .map(|at| time(at, "attempts", column))
-            .transpose()
-    };
-    let outcome: Option<&str> = named(row, "outcome")?;
-    let attempt = Attempt {
-        tenant: tenant_of(named::<&str>(row, "tenant")?, "attempts")?,
-        id: AttemptId(named(row, "id")?),
-        callback: InteractionId(named(row, "callback")?),
-        number: u32::try_from(count(i64::from(named::<i32>(row, "number")?))).unwrap_or(u32::MAX),
-        channel: named(row, "channel")?,
-        route: named(row, "route")?,
-        agent: named::<Option<i64>>(row, "agent")?.map(AgentId),
-        dn: named(row, "dn")?,
-        contact: named(row, "contact")?,
-        fence: unsigned(named(row, "fence")?, "attempts", "fence")?,
-        began_at: time(named(row, "began_at")?, "attempts", "began_at")?,
-        answered_at: at("answered_at")?,
-        ended_at: at("ended_at")?,
-        counted: named(row, "counted")?,
-        outcome: outcome
-            .map(serde_json::from_str)
-            .transpose()
-            .map_err(|error| unreadable("attempts", "outcome", &error))?,
-        legs: serde_json::from_str(named(row, "legs")?)
-            .map_err(|error| unreadable("attempts", "legs", &error))?,
-    };
-    Ok((attempt, named(row, "by_mail")?))
-}
-
 /// Calls of a number since `from`, and the one that another callback has going on.
 pub(super) fn facts_of(
     calls: &[Call],
@@ -803,84 +705,3 @@ pub(super) fn is_called(contact: &Contact) -> bool {
         Contact::Email(_) => false,
     }
 }
-
-// Keys are looked up one by one: with a join the other way round would be open too (run through the table and look each
-// row up among the keys), and to a planner that takes the table for empty it looks as good.
-
-const CALLBACKS: &str = "
-    SELECT c.tenant, c.id, c.doc, c.writes FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id)
-    CROSS JOIN LATERAL (SELECT * FROM callbacks WHERE tenant = u.tenant AND id = u.id LIMIT 1) AS c";
-
-const ATTEMPTS: &str = "
-    SELECT a.tenant, a.id, a.callback, a.number, a.channel, a.route, a.agent, a.dn, a.contact, a.by_mail, a.fence,
-        a.began_at, a.answered_at, a.ended_at, a.counted, a.outcome, a.legs
-    FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id)
-    CROSS JOIN LATERAL (SELECT * FROM attempts WHERE tenant = u.tenant AND id = u.id LIMIT 1) AS a";
-
-const OF_ATTEMPTS: &str = "
-    SELECT c.tenant, c.id, c.doc, c.writes FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id)
-    CROSS JOIN LATERAL (SELECT * FROM attempts WHERE tenant = u.tenant AND id = u.id LIMIT 1) AS a
-    CROSS JOIN LATERAL (SELECT * FROM callbacks WHERE tenant = a.tenant AND id = a.callback LIMIT 1) AS c";
-
-const QUEUES: &str = "
-    SELECT q.tenant, q.id, q.doc, q.dialling_paused, q.removed, q.revision, q.created_at
-    FROM unnest($1::text[], $2::text[]) AS u(tenant, id)
-    CROSS JOIN LATERAL (SELECT * FROM queues WHERE tenant = u.tenant AND id = u.id LIMIT 1) AS q";
-
-const CUSTOMERS: &str = "
-    SELECT c.tenant, c.id, c.name, c.time_zone, c.do_not_call, c.created_at, c.revision, c.contacts
-    FROM unnest($1::text[], $2::text[]) AS u(tenant, id)
-    CROSS JOIN LATERAL (SELECT * FROM customers WHERE tenant = u.tenant AND id = u.id LIMIT 1) AS c";
-
-const CONTACTS: &str = "
-    SELECT k.tenant, k.contact, k.customer,
-        c.tenant, c.id, c.name, c.time_zone, c.do_not_call, c.created_at, c.revision, c.contacts
-    FROM unnest($1::text[], $2::text[]) AS u(tenant, contact)
-    CROSS JOIN LATERAL (SELECT * FROM customer_contacts WHERE tenant = u.tenant AND contact = u.contact LIMIT 1) AS k
-    LEFT JOIN LATERAL (SELECT * FROM customers WHERE tenant = k.tenant AND id = k.customer LIMIT 1) AS c ON TRUE";
-
-const CALLS: &str = "
-    SELECT u.tenant, u.contact, r.attempt, r.callback, r.began_at, r.in_call, r.rang
-    FROM unnest($1::text[], $2::text[]) AS u(tenant, contact)
-    CROSS JOIN LATERAL (
-        SELECT * FROM recent_calls c WHERE c.tenant = u.tenant AND c.contact = u.contact
-            AND (c.in_call OR c.began_at > $3)
-        ORDER BY c.in_call DESC, c.began_at DESC LIMIT $4) AS r";
-
-const OPEN: &str = "
-    SELECT u.tenant, u.contact, o.id, o.doc, o.writes FROM unnest($1::text[], $2::text[]) AS u(tenant, contact)
-    CROSS JOIN LATERAL (
-        SELECT c.id, c.doc, c.writes FROM callback_contacts k
-        CROSS JOIN LATERAL (SELECT * FROM callbacks WHERE tenant = k.tenant AND id = k.callback LIMIT 1) AS c
-        WHERE k.tenant = u.tenant AND k.contact = u.contact AND c.status <> 3
-        ORDER BY k.created_at, k.callback LIMIT $3) AS o";
-
-const AGENTS: &str = "
-    SELECT a.tenant, a.id, a.name, a.dn, a.route, a.presence, a.auto_accept, a.engaged, a.idle_since, a.revision,
-        a.queues
-    FROM unnest($1::text[], $2::bigint[]) AS u(tenant, id)
-    CROSS JOIN LATERAL (SELECT * FROM agents WHERE tenant = u.tenant AND id = u.id LIMIT 1) AS a";
-
-const INTERACTIONS: &str = "
-    SELECT i.tenant, i.id, i.allow_children, i.thread FROM unnest($1::text[], $2::uuid[]) AS u(tenant, id)
-    CROSS JOIN LATERAL (SELECT * FROM interactions WHERE tenant = u.tenant AND id = u.id LIMIT 1) AS i";
-
-const BOOKED: &str = "
-    SELECT s.tenant, s.queue, s.starts_at, s.booked
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u(tenant, queue, first, behind)
-    CROSS JOIN LATERAL (SELECT * FROM slot_counts
-        WHERE tenant = u.tenant AND queue = u.queue AND starts_at >= u.first AND starts_at < u.behind OFFSET 0) AS s";
-
-const HELD: &str = "
-    SELECT s.tenant, s.queue, s.starts_at, s.expires_at, s.holder
-    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS u(tenant, queue, first, behind)
-    CROSS JOIN LATERAL (SELECT * FROM slot_places
-        WHERE tenant = u.tenant AND queue = u.queue AND starts_at >= u.first AND starts_at < u.behind
-            AND expires_at IS NOT NULL OFFSET 0) AS s";
-
-const ANSWERS: &str = "
-    SELECT k.tenant, k.application, k.key, k.fingerprint, k.answer
-    FROM unnest($1::text[], $2::bigint[], $3::text[]) AS u(tenant, application, key)
-    CROSS JOIN LATERAL (SELECT * FROM idempotency
-        WHERE tenant = u.tenant AND application = u.application AND key = u.key LIMIT 1) AS k
-    WHERE k.expires_at > $4";

@@ -2,7 +2,7 @@
 //!
 //! They are the same on every node and in every version, and are always taken in ascending order.
 
-use super::load::get;
+use super::columns::get;
 use super::session::Ask;
 use crate::Result;
 use ringback_callbacks::ids::{QueueId, TenantId};

@@ -1,9 +1,10 @@
 //! [`Tables`] over PostgreSQL: point questions are answered from the working set, which fetches what it has not got;
 //! questions about many rows go to the database, after what was written so far.
 
+use super::columns;
 use super::faults::Fault;
 use super::flush;
-use super::load::{self, Wanted};
+use super::load::Wanted;
 use super::locks::{Held, Lock, Locks};
 use super::memory::Memory;
 use super::session::{Ask, Session, Value};
@@ -707,7 +708,7 @@ impl Tables for PgTables<'_> {
 
     fn schema_version(&self) -> Result<u32> {
         let rows = self.ask("SELECT coalesce(max(version), 0)::int FROM migrations", &[])?;
-        let version: i32 = rows.first().map_or(Ok(0), |row| load::get(row, 0))?;
+        let version: i32 = rows.first().map_or(Ok(0), |row| columns::get(row, 0))?;
         Ok(u32::try_from(version).unwrap_or(0))
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 /// By what a booking and a call find their rows: keys, what is due, who waits, seats, and holds.
-const FOUND_BY: [&str; 18] = [
+const FOUND_BY: [&str; 19] = [
     "api_keys",
     "agents_free",
     "agents_pkey",
@@ -20,6 +20,8 @@ const FOUND_BY: [&str; 18] = [
     "callbacks_wakes_at_idx",
     "customer_contacts_pkey",
     "customers_pkey",
+    // A start asks for the last event of each tenant.
+    "events_tenant_seq_idx",
     "idempotency_pkey",
     "queues_pkey",
     "recent_calls_pkey",
@@ -59,6 +61,8 @@ async fn rows_are_found_by_their_keys_from_the_first_day() {
             called += 1;
         }
     }
+    // A start among all of that.
+    let town = town.reopened().await;
     town.store.close().await;
     // A connection tells what it did when it ends.
     let database = database(&town);
@@ -82,7 +86,7 @@ async fn rows_are_found_by_their_keys_from_the_first_day() {
     // A key finds one row, or none. Who runs through the table by it finds all of them each time.
     let walked = database.sql(
         "SELECT indexrelname, idx_scan, idx_tup_read FROM pg_stat_user_indexes
-         WHERE relname ~ '^(callbacks|attempts|interactions)_\\d' AND indexrelname ~ '_pkey$'",
+         WHERE relname ~ '^(callbacks|attempts|interactions|events)_\\d' AND indexrelname ~ '_(pkey|seq_idx)$'",
     );
     let walked: Vec<&str> = walked
         .lines()

@@ -1,6 +1,6 @@
 //! Agents: who they are, whether they are there, and what they have in hand.
 
-use super::super::load::{AGENT, agent_of, get};
+use super::super::columns::{AGENT, agent_of, get};
 use super::super::set::AgentRow;
 use super::PgTables;
 use crate::Result;

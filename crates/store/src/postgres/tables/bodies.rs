@@ -1,6 +1,6 @@
 //! Bodies in chunks. Written past the working set: they are large, and nobody reads them in the same breath.
 
-use super::super::load::get;
+use super::super::columns::get;
 use super::PgTables;
 use crate::Result;
 use crate::rows::{count, int, ms};

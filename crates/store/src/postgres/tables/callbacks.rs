@@ -1,7 +1,8 @@
 //! Callbacks, interactions, attempts, calls and events of the working set.
 
+use super::super::columns::{attempt_of, get, named};
 use super::super::flush;
-use super::super::load::{attempt_of, facts_of, get, is_called, named};
+use super::super::load::{facts_of, is_called};
 use super::super::locks;
 use super::super::set::{AttemptRow, Call, CallbackKey, CallbackRow, EventRow, Fresh};
 use super::PgTables;
@@ -198,7 +199,7 @@ impl PgTables<'_> {
     ) -> Result<Vec<Attempt>> {
         let sql = format!(
             "SELECT {} FROM attempts a WHERE a.tenant = $1 AND a.callback = $2 AND a.number > 0 ORDER BY a.number",
-            super::super::load::ATTEMPT
+            super::super::columns::ATTEMPT
         );
         let rows = self.ask(&sql, &[&tenant.as_str(), &callback.0])?;
         rows.iter().map(|row| Ok(attempt_of(row)?.0)).collect()

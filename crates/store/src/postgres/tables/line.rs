@@ -1,7 +1,7 @@
 //! The clock, the lines of waiting callbacks and their seats. Rows are read with their locks and rows that another
 //! node has locked are stepped over, so that two nodes never wait for each other and never take the same callback.
 
-use super::super::load::{get, named};
+use super::super::columns::{get, named};
 use super::super::locks::{self, Locks};
 use super::super::session::{Ask, Value};
 use super::{Ahead, PgTables};

@@ -1,6 +1,6 @@
 //! Lists, newest first, and events in commit order.
 
-use super::super::load::{CUSTOMER, customer_of, get, named};
+use super::super::columns::{CUSTOMER, customer_of, get, named};
 use super::super::session::Value;
 use super::PgTables;
 use crate::rows::{any_of, callback_of, int, kind_of, ms, tenant_of, time, unreadable};

@@ -1,6 +1,6 @@
 //! Queues, what was learned about them, and the keys of applications.
 
-use super::super::load::{get, named};
+use super::super::columns::{get, named};
 use super::super::locks;
 use super::PgTables;
 use crate::rows::{count, damaged, int, ms, queue_id, tenant_of, time};

@@ -1,7 +1,7 @@
 //! What each node may use of a route's limits. The sums are made under one lock, by the pure arithmetic of
 //! `ringback_scheduling::shares`.
 
-use super::super::load::get;
+use super::super::columns::get;
 use super::super::locks;
 use super::PgTables;
 use crate::{Result, RouteShare, ShareOrder};

@@ -1,7 +1,7 @@
 //! Places in slots. What is taken is counted per slot in a row of its own; who counts in order to take has the days that
 //! were counted until the commit, so the last place is sold once, whichever node sells it.
 
-use super::super::load::get;
+use super::super::columns::get;
 use super::super::set::{Place, QueueKey};
 use super::PgTables;
 use crate::Result;

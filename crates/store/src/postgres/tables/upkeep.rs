@@ -1,6 +1,6 @@
 //! What is deleted by the clock, and what `doctor` asks.
 
-use super::super::load::{get, named};
+use super::super::columns::{get, named};
 use super::PgTables;
 use super::lists::event_of;
 use crate::Result;
