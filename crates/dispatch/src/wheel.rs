@@ -211,9 +211,7 @@ fn heed(parts: &Parts, signal: Result<Signal, RecvError>, until: &mut Timestamp)
         }
         Ok(Signal::Queue { .. } | Signal::Agent { .. }) => {}
         // Too many to have heard each: everybody looks.
-        Err(RecvError::Lagged(_)) => {
-            parts.nudge_all();
-        }
+        Err(RecvError::Lagged(_)) => parts.nudge_all(),
         Err(RecvError::Closed) => {}
     }
     false

@@ -93,9 +93,6 @@ pub trait Store: Send + Sync + 'static {
     /// assigned; call again at once if `more` is set.
     async fn claim_due(&self, order: ClaimOrder) -> Result<Claimed>;
 
-    /// The next moment at which the clock alone makes something happen.
-    async fn next_wake(&self) -> Result<Option<Timestamp>>;
-
     /// Lengthens leases. Returns those that are not held any more: their work must stop.
     async fn renew(
         &self,

@@ -208,7 +208,7 @@ pub struct Claimed {
     pub callbacks: Vec<Callback>,
     /// The limit was reached: call again at once.
     pub more: bool,
-    /// These or somewhat earlier.
+    /// When to look again; what is said may be early, never late.
     pub next: Soonest,
 }
 

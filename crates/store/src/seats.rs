@@ -40,6 +40,17 @@ impl Seating {
     }
 }
 
+impl Seating {
+    /// Where seats are places: of which kind, and how many there are.
+    pub fn places(self) -> Option<(Target, u64)> {
+        match self {
+            Seating::Dn { places } => Some((Target::Dn, places)),
+            Seating::Template { places } => Some((Target::Template, places)),
+            Seating::Agent | Seating::Nobody => None,
+        }
+    }
+}
+
 /// The `seat` column: what kind of seat a target takes.
 pub(crate) fn seat_name(target: &Target) -> &'static str {
     match target {

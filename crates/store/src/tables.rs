@@ -99,6 +99,9 @@ pub(crate) struct Floor {
     pub soonest: Soonest,
 }
 
+/// The places of a kind that a queue has.
+pub(crate) type Seat = (TenantId, QueueId, Target);
+
 /// A line that callbacks have just joined, whose seats are places: they are counted next, and the line is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Joined {
@@ -330,13 +333,12 @@ pub(crate) trait Tables {
     fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>>;
     /// Claims whose lease ran out, and those of an earlier run of this node.
     fn lapsed(&self, node: &NodeId, now: Timestamp, limit: usize) -> Result<Vec<Key>>;
-    fn soonest(&self) -> Result<Soonest>;
     /// Who is free and who waits, with at most so many agents. What the lines in `joined` will be asked for may be read
     /// at once.
     fn floor(&self, agents: usize, joined: &[Joined]) -> Result<Floor>;
     /// Seats that are taken of each of these, in their order. From here to its end this transaction alone gives out the
     /// places of these queues. Another that is at it is waited for; `None`: not for this one, it is to be asked again.
-    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<Option<u64>>>;
+    fn seated_alone(&self, seats: &[Seat]) -> Result<Vec<Option<u64>>>;
     /// The first in line behind `after`.
     fn next_in_line(
         &self,

@@ -10,7 +10,7 @@ use crate::{
     AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery,
     ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, HoldOrder,
     InteractionQuery, Lapsed, Page, RecordOrder, Result, RulesMark, ShareOrder, Signal, SlotHold,
-    SlotList, SlotQuery, Soonest, StateCount, Store, StoreError, StoredAnswer, WindowsSeen,
+    SlotList, SlotQuery, StateCount, Store, StoreError, StoredAnswer, WindowsSeen,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -185,11 +185,6 @@ impl<D: Doors> Store for Twin<D> {
 
     async fn claim_due(&self, order: ClaimOrder) -> Result<Claimed> {
         self.alone(move |write, house| claim::claim_due(write, house, &order))
-            .await
-    }
-
-    async fn next_wake(&self) -> Result<Option<Timestamp>> {
-        self.read(|tables, _| tables.soonest().map(Soonest::either))
             .await
     }
 

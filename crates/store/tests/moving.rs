@@ -307,7 +307,7 @@ async fn seen(store: &dyn Store) -> Vec<String> {
         .answered(&tenant(), 5, "order-1", [1; 32], later(900))
         .await;
     seen.push(format!("{:?}", answered.unwrap().expect("an answer")));
-    seen.push(format!("{:?}", store.next_wake().await.unwrap()));
+    seen.push(format!("{:?}", next_wake(store).await));
     seen
 }
 

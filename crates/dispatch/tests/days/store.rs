@@ -139,10 +139,6 @@ impl Store for Troubled {
             .await
     }
 
-    async fn next_wake(&self) -> Result<Option<Timestamp>> {
-        self.read(self.raw.next_wake()).await
-    }
-
     async fn renew(
         &self,
         node: &NodeId,

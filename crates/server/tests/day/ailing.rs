@@ -114,11 +114,6 @@ impl Store for Ailing {
         self.inner.look_at_windows(tenant, after, limit).await
     }
 
-    async fn next_wake(&self) -> Result<Option<Timestamp>> {
-        self.asked("next_wake")?;
-        self.inner.next_wake().await
-    }
-
     async fn renew(
         &self,
         node: &NodeId,

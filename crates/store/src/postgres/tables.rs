@@ -13,11 +13,11 @@ use crate::events::Sealed;
 use crate::seats::Waiting;
 use crate::tables::{
     AnswerRow, Census, Floor, InteractionRow, Joined, Key, LineOf, Link, Mark, NewAnswer, NewHold,
-    QueueRow, SlotCount, Strays, Tables, Upload,
+    QueueRow, Seat, SlotCount, Strays, Tables, Upload,
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
-    ShareOrder, Soonest, StateCount, StoreError,
+    ShareOrder, StateCount, StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -81,7 +81,7 @@ pub(super) struct PgTables<'s> {
     pub(super) fault: RefCell<Option<Fault>>,
     lines: RefCell<HashMap<(TenantId, LineOf), Ahead>>,
     /// Places that were taken when this transaction got their queue's lock.
-    seated: RefCell<HashMap<(TenantId, QueueId, Target), u64>>,
+    seated: RefCell<HashMap<Seat, u64>>,
 }
 
 /// Callbacks of a line that were read in advance.
@@ -475,15 +475,11 @@ impl Tables for PgTables<'_> {
         self.list_lapsed(node, now, limit)
     }
 
-    fn soonest(&self) -> Result<Soonest> {
-        self.next_moment()
-    }
-
     fn floor(&self, agents: usize, joined: &[Joined]) -> Result<Floor> {
         self.read_floor(agents, joined)
     }
 
-    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<Option<u64>>> {
+    fn seated_alone(&self, seats: &[Seat]) -> Result<Vec<Option<u64>>> {
         self.count_seated_alone(seats)
     }
 

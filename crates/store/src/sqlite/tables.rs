@@ -20,11 +20,11 @@ use crate::rows::{self, time};
 use crate::seats::Waiting;
 use crate::tables::{
     AnswerRow, Census, Floor, InteractionRow, Joined, Key, LineOf, Link, Mark, NewAnswer, NewHold,
-    QueueRow, SlotCount, Strays, Tables, Upload,
+    QueueRow, Seat, SlotCount, Strays, Tables, Upload,
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
-    Soonest, StateCount, StoreError,
+    StateCount, StoreError,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -337,10 +337,6 @@ impl Tables for SqliteTables<'_> {
         line::lapsed(self.conn, node, now, limit)
     }
 
-    fn soonest(&self) -> Result<Soonest> {
-        line::soonest(self.conn)
-    }
-
     fn floor(&self, agents: usize, _joined: &[Joined]) -> Result<Floor> {
         Ok(Floor {
             soonest: line::soonest(self.conn)?,
@@ -351,8 +347,8 @@ impl Tables for SqliteTables<'_> {
     }
 
     /// There is one writer: nobody else is at it.
-    fn seated_alone(&self, seats: &[(TenantId, QueueId, Target)]) -> Result<Vec<Option<u64>>> {
-        let count = |(tenant, queue, target): &(_, _, _)| {
+    fn seated_alone(&self, seats: &[Seat]) -> Result<Vec<Option<u64>>> {
+        let count = |(tenant, queue, target): &Seat| {
             line::seated(self.conn, tenant, queue, target).map(Some)
         };
         seats.iter().map(count).collect()

@@ -7,7 +7,7 @@ use crate::tables::{Floor, Joined, Key, LineOf, Tables};
 use crate::{ClaimOrder, Claimed, Picks, Result, effects};
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::decide::choose_agent;
-use ringback_callbacks::ids::{AgentId, InteractionId, OfferId, TenantId};
+use ringback_callbacks::ids::{AgentId, InteractionId, OfferId, QueueId, TenantId};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::state::Target;
 use ringback_callbacks::wire_time::plus;
@@ -128,16 +128,14 @@ fn joined(
             line.callbacks += 1;
             continue;
         }
-        let is_planned = |picks: &Picks| picks.tenant == *tenant && picks.queue == *queue;
         let Some(view) = gather::queue_view(tables, &house.views, tenant, queue)? else {
             continue;
         };
-        let seat = match Seating::of(&view, by_mail) {
-            Seating::Dn { .. } => Target::Dn,
-            Seating::Template { .. } => Target::Template,
-            Seating::Agent | Seating::Nobody => continue,
+        let Some((seat, _)) = Seating::of(&view, by_mail).places() else {
+            continue;
         };
-        if view.queue.removed || view.queue.dialling_paused || planned.iter().any(is_planned) {
+        let is_planned = picks_of(planned, tenant, queue).is_some();
+        if view.queue.removed || view.queue.dialling_paused || is_planned {
             continue;
         }
         joined.push(Joined {
@@ -171,25 +169,20 @@ fn open_lines(
         let Some(view) = gather::queue_view(tables, &house.views, &tenant, &queue)? else {
             continue;
         };
-        let mut places_of = |target: Target, most: u64| {
-            counted.push((tenant.clone(), queue.clone(), target.clone()));
-            places.push(lines.len());
-            Seats::Places { target, left: most }
-        };
+        let seating = Seating::of(&view, by_mail);
         let seats = if view.queue.removed {
             Seats::Gone
+        } else if let Some((target, left)) = seating.places() {
+            counted.push((tenant.clone(), queue.clone(), target.clone()));
+            places.push(lines.len());
+            Seats::Places { target, left }
+        } else if seating == Seating::Agent {
+            Seats::Agents
         } else {
-            match Seating::of(&view, by_mail) {
-                Seating::Agent => Seats::Agents,
-                Seating::Dn { places } => places_of(Target::Dn, places),
-                Seating::Template { places } => places_of(Target::Template, places),
-                Seating::Nobody => continue,
-            }
+            continue;
         };
         // Letters take their turn; a removed queue is emptied, whatever was planned.
-        let picks = planned
-            .iter()
-            .find(|picks| picks.tenant == tenant && picks.queue == queue)
+        let picks = picks_of(planned, &tenant, &queue)
             .filter(|_| !by_mail && !matches!(seats, Seats::Gone))
             .map(|picks| picks.callbacks.iter().copied().collect());
         lines.push(Line {
@@ -218,6 +211,11 @@ fn open_lines(
         }
     }
     Ok(Open { lines, contended })
+}
+
+fn picks_of<'p>(planned: &'p [Picks], tenant: &TenantId, queue: &QueueId) -> Option<&'p Picks> {
+    let mut all = planned.iter();
+    all.find(|picks| picks.tenant == *tenant && picks.queue == *queue)
 }
 
 /// Whom planners picked for lines with seats, as many as can be come to.

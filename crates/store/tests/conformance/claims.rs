@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 pub async fn nothing_before_its_time(town: &Town) {
     town.staffed().await;
-    assert_eq!(town.store.next_wake().await.unwrap(), None);
+    assert_eq!(town.next_wake().await, None);
     let booked = town
         .book(
             "billing",
@@ -22,7 +22,7 @@ pub async fn nothing_before_its_time(town: &Town) {
         )
         .await;
     let due = at("2026-03-09T15:00:00Z");
-    assert_eq!(town.store.next_wake().await.unwrap(), Some(due));
+    assert_eq!(town.next_wake().await, Some(due));
     assert!(town.claim("one", later(3599)).await.callbacks.is_empty());
     assert_eq!(town.get(&booked).await, booked, "nothing was touched");
     assert_eq!(
@@ -395,7 +395,7 @@ pub async fn the_window_ends(town: &Town) {
     let end = json!({ "end_time": "2026-03-09T14:10:00Z" });
     let waiting = town.book("billing", with(voice(1), end), monday()).await;
     town.claim("one", later(1)).await;
-    assert_eq!(town.store.next_wake().await.unwrap(), Some(later(600)));
+    assert_eq!(town.next_wake().await, Some(later(600)));
     town.claim("one", later(600)).await;
     let over = town.get(&waiting).await;
     assert_eq!(over.state, State::Expired);
@@ -410,7 +410,7 @@ pub async fn the_window_ends(town: &Town) {
             "apology_due"
         ]
     );
-    assert_eq!(town.store.next_wake().await.unwrap(), None);
+    assert_eq!(town.next_wake().await, None);
 }
 
 pub async fn passed_on_to_one_agent_only(town: &Town) {
@@ -549,5 +549,5 @@ pub async fn says_when_to_look_again(town: &Town) {
         lapse: Some(later(1) + LEASE),
     };
     assert_eq!(full.next, expected);
-    assert_eq!(town.store.next_wake().await.unwrap(), expected.either());
+    assert_eq!(town.next_wake().await, expected.either());
 }

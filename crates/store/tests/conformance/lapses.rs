@@ -29,7 +29,7 @@ pub async fn leases_are_lengthened(town: &Town) {
         after.revision, claimed.revision,
         "nothing about the callback has changed"
     );
-    assert_eq!(town.store.next_wake().await.unwrap(), Some(later(61)));
+    assert_eq!(town.next_wake().await, Some(later(61)));
     assert!(
         town.store
             .take_lapsed(&node("two"), later(60), LEASE, 10)

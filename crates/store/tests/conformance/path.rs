@@ -116,7 +116,7 @@ pub async fn a_whole_call(town: &Town) {
             "done"
         ]
     );
-    assert_eq!(town.store.next_wake().await.unwrap(), None);
+    assert_eq!(town.next_wake().await, None);
     town.is_healthy().await;
 }
 
@@ -140,7 +140,7 @@ pub async fn busy_is_tried_again(town: &Town) {
         (1, 1, 1)
     );
     assert_eq!(town.agent_now(1).await.engaged, None);
-    assert_eq!(town.store.next_wake().await.unwrap(), Some(due));
+    assert_eq!(town.next_wake().await, Some(due));
     assert!(town.claim("one", later(3)).await.callbacks.is_empty());
     let again = town.call(due).await;
     assert_eq!(again.placed, 2);

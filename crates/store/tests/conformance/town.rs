@@ -321,6 +321,10 @@ impl Town {
             .expect("claims")
     }
 
+    pub async fn next_wake(&self) -> Option<Timestamp> {
+        next_wake(self.store.as_ref()).await
+    }
+
     /// Claims and expects exactly one callback.
     pub async fn claim_one(&self, now: Timestamp) -> Callback {
         let mut claimed = self.claim("one", now).await;
@@ -429,6 +433,17 @@ impl Town {
         let found = self.store.examine().await.expect("an examination");
         assert_eq!(found.faults, Vec::<String>::new());
     }
+}
+
+/// When the clock alone next makes something happen: what a claim says for which nothing is due and no place is free.
+pub async fn next_wake(store: &dyn Store) -> Option<Timestamp> {
+    let order = ClaimOrder {
+        places: 0,
+        ..claim_order("onlooker", Timestamp::UNIX_EPOCH)
+    };
+    let claimed = store.claim_due(order).await.expect("a look");
+    assert!(claimed.callbacks.is_empty());
+    claimed.next.either()
 }
 
 pub fn claim_order(name: &str, now: Timestamp) -> ClaimOrder {

@@ -7,7 +7,7 @@ use super::super::session::{Ask, Value};
 use super::{Ahead, PgTables};
 use crate::rows::{count, int, ms, queue_id, tenant_of, time};
 use crate::seats::{Waiting, seat_name};
-use crate::tables::{Floor, Joined, Key, LineOf};
+use crate::tables::{Floor, Joined, Key, LineOf, Seat};
 use crate::{Result, Soonest};
 use jiff::Timestamp;
 use ringback_callbacks::ids::{AgentId, InteractionId, NodeId, QueueId, TenantId};
@@ -30,10 +30,6 @@ const IN_QUEUE: &str = "
     SELECT tenant, id, doc, writes, rank, since FROM callbacks
     WHERE tenant = $1 AND state = 'queued' AND queue = $2 AND by_mail = $3 AND (rank, since, id) > ($4, $5, $6)
     ORDER BY rank, since, id LIMIT $7";
-
-const SOONEST: &str = "
-    SELECT (SELECT min(wakes_at) FROM callbacks WHERE wakes_at IS NOT NULL AND claim_until IS NULL) AS due,
-        (SELECT min(claim_until) FROM callbacks WHERE claim_until IS NOT NULL) AS lapse";
 
 /// What comes next, the lines with somebody waiting, and the awaited agents: one statement, because each costs as much
 /// as what it does here.
@@ -86,11 +82,6 @@ impl PgTables<'_> {
         self.take_all(&rows)
     }
 
-    pub(super) fn next_moment(&self) -> Result<Soonest> {
-        let rows = self.ask(SOONEST, &[])?;
-        rows.first().map_or(Ok(Soonest::default()), soonest)
-    }
-
     /// One journey for all of it. Of the lines that have just been joined, the seats are counted and the first are read
     /// with it: `count_seated_alone` and `step_in_line` then find them here.
     pub(super) fn read_floor(&self, agents: usize, joined: &[Joined]) -> Result<Floor> {
@@ -129,12 +120,8 @@ impl PgTables<'_> {
         let mut answers = self.ask_all(asks)?;
         let mut ahead = answers.split_off(own.min(answers.len())).into_iter();
         if !seats.is_empty() {
-            self.held.borrow_mut().add(&locks);
             let counted = ahead.nth(1).unwrap_or_default();
-            let mut seated = self.seated.borrow_mut();
-            for (of, row) in seats.into_iter().zip(&counted) {
-                seated.insert(of, count(get(row, 0)?));
-            }
+            self.remember_seated(&locks, &seats, &counted)?;
         }
         for ((line, (.., bite)), found) in joined.iter().zip(&bites).zip(ahead) {
             let of = LineOf::Queue {
@@ -146,6 +133,10 @@ impl PgTables<'_> {
         let [free, found] = answers.as_slice() else {
             return Ok(Floor::default());
         };
+        self.take_floor(free, found)
+    }
+
+    fn take_floor(&self, free: &[Row], found: &[Row]) -> Result<Floor> {
         let mut floor = Floor {
             free: self.take_free(free)?,
             ..Floor::default()
@@ -179,10 +170,7 @@ impl PgTables<'_> {
     }
 
     /// Counted by a statement of its own behind the lock: it sees what whoever had the lock before has committed.
-    pub(super) fn count_seated_alone(
-        &self,
-        seats: &[(TenantId, QueueId, Target)],
-    ) -> Result<Vec<Option<u64>>> {
+    pub(super) fn count_seated_alone(&self, seats: &[Seat]) -> Result<Vec<Option<u64>>> {
         let unknown: Vec<_> = {
             let known = self.seated.borrow();
             let unknown = seats.iter().filter(|of| !known.contains_key(*of));
@@ -200,20 +188,26 @@ impl PgTables<'_> {
                 return Ok(vec![None; seats.len()]);
             };
             let got = if waits { locks } else { locks.got(locked)? };
-            let mut held = self.held.borrow_mut();
-            held.add(&got);
-            let mut seated = self.seated.borrow_mut();
-            for (of, row) in unknown.into_iter().zip(counted) {
-                if held.has(locks::seats(&of.0, &of.1)) {
-                    seated.insert(of, count(get(row, 0)?));
-                }
-            }
+            self.remember_seated(&got, &unknown, counted)?;
         }
         let seated = self.seated.borrow();
         Ok(seats.iter().map(|of| seated.get(of).copied()).collect())
     }
 
-    fn locks_of(&self, seats: &[(TenantId, QueueId, Target)]) -> Locks {
+    /// What was counted behind these locks, of the seats that are locked now.
+    fn remember_seated(&self, locks: &Locks, seats: &[Seat], counted: &[Row]) -> Result<()> {
+        let mut held = self.held.borrow_mut();
+        held.add(locks);
+        let mut seated = self.seated.borrow_mut();
+        for (of, row) in seats.iter().zip(counted) {
+            if held.has(locks::seats(&of.0, &of.1)) {
+                seated.insert(of.clone(), count(get(row, 0)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn locks_of(&self, seats: &[Seat]) -> Locks {
         let locks = seats
             .iter()
             .map(|(tenant, queue, _)| locks::seats(tenant, queue));
@@ -379,7 +373,7 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn of(seats: &'a [(TenantId, QueueId, Target)]) -> Places<'a> {
+    fn of(seats: &'a [Seat]) -> Places<'a> {
         Places {
             tenants: seats.iter().map(|(tenant, ..)| tenant.as_str()).collect(),
             queues: seats.iter().map(|(_, queue, _)| queue.as_str()).collect(),
