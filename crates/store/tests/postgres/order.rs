@@ -164,6 +164,18 @@ async fn the_record_goes_on_behind_what_was_brought_along() {
         "INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, hash)
          VALUES ('default', {far}, gen_random_uuid(), 1, 0, 'accepted', 'system', '{{}}', 'none')"
     ));
+    // The offset is the installation's: the last event may be anybody's.
+    let farthest = far + (7 << 20);
+    for (tenant, seq) in [
+        ("another", far - 1),
+        ("beyond", far + 1),
+        ("zebra", farthest),
+    ] {
+        database(&town).sql(&format!(
+            "INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, hash)
+             VALUES ('{tenant}', {seq}, gen_random_uuid(), 1, 0, 'accepted', 'system', '{{}}', 'none')"
+        ));
+    }
     let town = town.reopened().await;
     town.staffed().await;
     for last in 1..4 {
@@ -171,6 +183,7 @@ async fn the_record_goes_on_behind_what_was_brought_along() {
     }
     let events = town.followed(4).await;
     assert_eq!(events[0].seq, far);
+    assert!(events[1].seq > farthest);
     assert!(events.windows(2).all(|pair| pair[0].seq < pair[1].seq));
     // Every other node goes by the same offset, and a second start raises it no further.
     let offset = || database(&town).sql("SELECT seq_offset FROM installation");
