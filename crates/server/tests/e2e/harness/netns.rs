@@ -1,10 +1,13 @@
 //! A little network of the test's own: a bridge on which the server has an address, and hosts that are
-//! network namespaces. Everything is taken down when it is dropped, also while a test fails.
+//! network namespaces. Everything is taken down when it is dropped, also while a test fails. A test that is
+//! killed drops nothing: what it left is taken down by the next one, and a subnet is taken that nobody has.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Names and addresses are made from the process id: one network per process at a time.
+/// Names are made from the process id: one network per process at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 pub struct Network {
@@ -23,12 +26,18 @@ pub struct Host {
 
 impl Network {
     pub fn new(hosts: usize) -> Network {
-        // A test that failed while it held the lock has dropped its network nevertheless.
-        let only_one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = std::process::id() % 10_000;
+        Network::laid_out(turn(), hosts)
+    }
+
+    fn laid_out(only_one: MutexGuard<'static, ()>, hosts: usize) -> Network {
+        // Two test processes that lay out their networks at the same time would choose the same subnet.
+        let choosing = File::create(std::env::temp_dir().join("ringback-e2e-networks.lock"))
+            .expect("a lock file can be made");
+        choosing.lock().expect("the lock file can be locked");
+        take_down_what_the_dead_left();
         let mut network = Network {
-            names: format!("rbe{id}"),
-            subnet: format!("10.213.{}", id % 250),
+            names: names_of(std::process::id()),
+            subnet: free_subnet(),
             hosts: Vec::new(),
             _only_one: only_one,
         };
@@ -37,6 +46,7 @@ impl Network {
         run(&["ip", "link", "add", &bridge, "type", "bridge"]);
         run(&["ip", "addr", "add", &format!("{ours}/24"), "dev", &bridge]);
         run(&["ip", "link", "set", &bridge, "up"]);
+        drop(choosing);
         for index in 0..hosts {
             let host = Host {
                 namespace: format!("{}h{index}", network.names),
@@ -82,12 +92,7 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         // The test is over, well or badly: what cannot be removed is only said.
-        for (index, host) in self.hosts.iter().enumerate() {
-            // The kernel takes a namespace apart in its own time; the near end of the cable goes at once.
-            attempt(&["ip", "link", "del", &self.near_end(index)]);
-            attempt(&["ip", "netns", "del", &host.namespace]);
-        }
-        attempt(&["ip", "link", "del", &self.bridge()]);
+        take_down(&self.names);
     }
 }
 
@@ -163,9 +168,96 @@ impl Host {
     }
 }
 
-fn run(words: &[&str]) {
+/// Waits until no other test of this process has a network.
+fn turn() -> MutexGuard<'static, ()> {
+    // A test that failed while it held the lock has dropped its network nevertheless.
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What everything is called that the networks of a process are made of. An interface may have 15 letters:
+/// the largest process id has seven figures, which leaves two for the host.
+fn names_of(process: u32) -> String {
+    format!("rbe{process}")
+}
+
+/// The process whose network an interface or a namespace belongs to.
+fn maker(name: &str) -> Option<u32> {
+    let rest = name.strip_prefix("rbe")?;
+    let (process, part) = rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit())?);
+    part.starts_with(['b', 'v', 'h'])
+        .then(|| process.parse().ok())?
+}
+
+/// Of a process that ended without taking its network down (`kill -9` ends it so), or of this one, which has none
+/// while it lays one out.
+fn take_down_what_the_dead_left() {
+    let mut makers: Vec<u32> = interfaces()
+        .iter()
+        .filter_map(|interface| maker(interface["ifname"].as_str()?))
+        .chain(namespaces().iter().filter_map(|name| maker(name)))
+        .filter(|process| {
+            *process == std::process::id() || !Path::new(&format!("/proc/{process}")).exists()
+        })
+        .collect();
+    makers.sort_unstable();
+    makers.dedup();
+    for process in makers {
+        take_down(&names_of(process));
+    }
+}
+
+fn take_down(names: &str) {
+    let is_ours = |name: &&str| maker(name).is_some_and(|process| names_of(process) == names);
+    let interfaces = interfaces();
+    let names = interfaces
+        .iter()
+        .filter_map(|interface| interface["ifname"].as_str());
+    // The kernel takes a namespace apart in its own time; the near end of the cable goes at once.
+    for interface in names.filter(is_ours) {
+        attempt(&["ip", "link", "del", interface]);
+    }
+    for namespace in namespaces().iter().map(String::as_str).filter(is_ours) {
+        attempt(&["ip", "netns", "del", namespace]);
+    }
+}
+
+/// The first three figures of addresses that nobody has here.
+fn free_subnet() -> String {
+    let taken: Vec<String> = interfaces()
+        .iter()
+        .filter_map(|interface| interface["addr_info"].as_array())
+        .flatten()
+        .filter_map(|address| address["local"].as_str())
+        .map(String::from)
+        .collect();
+    let first = std::process::id() % 250;
+    (0..250)
+        .map(|step| format!("10.213.{}", (first + step) % 250))
+        .find(|subnet| {
+            !taken
+                .iter()
+                .any(|address| address.starts_with(&format!("{subnet}.")))
+        })
+        .expect("one of 250 subnets is free")
+}
+
+fn interfaces() -> Vec<serde_json::Value> {
+    let text = run(&["ip", "-j", "addr"]);
+    serde_json::from_str(&text).expect("ip speaks JSON")
+}
+
+fn namespaces() -> Vec<String> {
+    // "name (id: 3)", and nothing at all where there has never been one.
+    run(&["ip", "netns", "list"])
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(String::from)
+        .collect()
+}
+
+fn run(words: &[&str]) -> String {
     let output = Command::new(words[0]).args(&words[1..]).output();
-    succeeded(&words.join(" "), output);
+    succeeded(&words.join(" "), output)
 }
 
 fn attempt(words: &[&str]) {
@@ -183,4 +275,69 @@ fn succeeded(what: &str, output: std::io::Result<Output>) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A host reaches the server's end only if nobody else has its addresses.
+    fn reaches(network: &Network) {
+        let listener = TcpListener::bind((network.address(), 0)).expect("our address is ours");
+        let port = listener.local_addr().expect("an address").port();
+        let connects = format!(
+            "import socket; socket.create_connection(('{}', {port}), timeout=10)",
+            network.address()
+        );
+        let output = network
+            .host(0)
+            .command("python3")
+            .args(["-c", &connects])
+            .output();
+        succeeded("python3", output);
+    }
+
+    fn has(interface: &str) -> bool {
+        interfaces()
+            .iter()
+            .any(|found| found["ifname"] == interface)
+    }
+
+    fn bridge(name: &str, address: &str) {
+        run(&["ip", "link", "add", name, "type", "bridge"]);
+        run(&["ip", "addr", "add", &format!("{address}/24"), "dev", name]);
+        run(&["ip", "link", "set", name, "up"]);
+    }
+
+    #[test]
+    fn what_a_killed_test_left_is_taken_down() {
+        let turn = turn();
+        let mut ended = Command::new("true").spawn().expect("true starts");
+        let dead = names_of(ended.id());
+        ended.wait().expect("true ends");
+        let (left, address) = (format!("{dead}b"), format!("{}.1", free_subnet()));
+        bridge(&left, &address);
+        let network = Network::laid_out(turn, 1);
+        assert!(!has(&left), "{left} is still there");
+        assert_eq!(network.address(), address, "its addresses are free again");
+        reaches(&network);
+    }
+
+    #[test]
+    fn addresses_of_somebody_else_are_left_alone() {
+        let turn = turn();
+        let (name, address) = (
+            format!("other{}", std::process::id()),
+            format!("{}.1", free_subnet()),
+        );
+        bridge(&name, &address);
+        let network = Network::laid_out(turn, 1);
+        let (other, still_there) = (network.address(), has(&name));
+        run(&["ip", "link", "del", &name]);
+        assert!(
+            still_there && other != address,
+            "{name}: {address}, ours: {other}"
+        );
+        reaches(&network);
+    }
 }
