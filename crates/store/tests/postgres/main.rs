@@ -13,6 +13,7 @@ mod plans;
 mod schema;
 
 use ringback_sim::postgres::{Database, Ground as Soil, shared};
+use tokio_postgres::{Client, NoTls};
 use town::{Ground, Town};
 
 /// An empty database.
@@ -26,4 +27,14 @@ pub fn database(town: &Town) -> &Database {
         Ground::Database(database) => database,
         Ground::Memory | Ground::Folder(_) | Ground::Elsewhere => panic!("a town on PostgreSQL"),
     }
+}
+
+/// A client of the test's own, beside the store.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(async move {
+        // An error ends the connection; the test sees that by itself.
+        let _ = connection.await;
+    });
+    client
 }

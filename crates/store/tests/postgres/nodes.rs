@@ -1,5 +1,6 @@
 //! Two nodes on one database: what one of them has taken, the other has not.
 
+use crate::connect;
 use crate::town::*;
 use ringback_callbacks::ids::{AttemptId, InteractionId};
 use ringback_callbacks::lifecycle::{Command, Refusal};
@@ -9,6 +10,10 @@ use ringback_store::{
 };
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Nobody waits longer than this for something that is bound to happen.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same town, as another node sees it.
 async fn beside(town: &Town) -> Town {
@@ -227,6 +232,87 @@ async fn places_of_many_queues_are_given_out_by_two_nodes() {
         "{claimed:?}"
     );
     two.store.close().await;
+}
+
+/// A node that has given out a place of a queue and has not committed it keeps the queue to itself: another one that
+/// comes by with a queue of its own steps over it, and says that there is more to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_queue_whose_places_another_node_gives_out_is_stepped_over() {
+    const PLACES: u32 = 3;
+    let one = postgres().await;
+    one.queue("busy", dn_rules(PLACES)).await;
+    one.queue("quiet", dn_rules(PLACES)).await;
+    let two = beside(&one).await;
+    let due = |seconds| json!({ "start_time": later(seconds).to_string() });
+    let mut waiting = Vec::new();
+    for last in 0..PLACES + 2 {
+        let request = with(voice(last), due(60));
+        waiting.push(one.book("busy", request, monday()).await.interaction.id);
+    }
+    let quiet = with(voice(50), due(61));
+    let quiet = one.book("quiet", quiet, monday()).await.interaction.id;
+    let no_place = ClaimOrder {
+        places: 0,
+        ..claim_order("one", later(60))
+    };
+    one.store.claim_due(no_place).await.expect("all wait now");
+
+    // Whoever is given a place meets an event that somebody else is about to write, and stands still there.
+    let events = one.store.events(&tenant(), waiting[0], 0, 100).await;
+    let next = events.expect("events").len() + 1;
+    let stalled = connect(&one.url).await;
+    stalled.batch_execute("BEGIN").await.unwrap();
+    for (index, id) in waiting.iter().enumerate() {
+        let number = i32::try_from(next).unwrap();
+        let seq = i64::try_from(index).unwrap();
+        stalled
+            .execute(
+                "INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, hash)
+                 VALUES ('default', $1, $2, $3, 0, 'assigned', 'system', '{}', 'none')",
+                &[&seq, &id.0, &number],
+            )
+            .await
+            .unwrap();
+    }
+    let only_one = ClaimOrder {
+        places: 1,
+        ..claim_order("one", later(60))
+    };
+    let store = Arc::clone(&one.store);
+    let first = tokio::spawn(async move { store.claim_due(only_one).await });
+    stands_still(&one).await;
+
+    let looked = two.claim("two", later(61));
+    let looked = tokio::time::timeout(PATIENCE, looked);
+    let looked = looked.await.expect("nobody is waited for");
+    let taken: Vec<_> = looked
+        .callbacks
+        .iter()
+        .map(|of| of.interaction.id)
+        .collect();
+    assert_eq!(taken, [quiet], "the busy queue is somebody else's");
+    assert!(looked.more, "it is worth coming back");
+
+    stalled.batch_execute("ROLLBACK").await.unwrap();
+    let first = first.await.expect("a look").expect("it goes on");
+    let rest = two.claim("two", later(62)).await;
+    let given = [first.callbacks.len(), rest.callbacks.len()];
+    assert_eq!(given, [1, PLACES as usize - 1]);
+    two.store.close().await;
+}
+
+/// Until a transaction in the town's database waits for another one to end.
+async fn stands_still(town: &Town) {
+    let watch = connect(&town.url).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'transactionid'";
+    for _ in 0..3000 {
+        if watch.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody waits");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

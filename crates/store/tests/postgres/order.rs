@@ -1,14 +1,14 @@
 //! Followers of events read in one order without gaps, although transactions commit in another order than they began.
 
-use crate::database;
 use crate::town::*;
+use crate::{connect, database};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use ringback_store::Store;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 /// A transaction of another node, which has written an event and goes on.
@@ -22,11 +22,7 @@ struct Stalled {
 impl Stalled {
     /// Writes an event as the store does, and stops there.
     async fn begin(url: &str, commits: bool) -> Stalled {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(async move {
-            // An error ends the connection; the test sees that by itself.
-            let _ = connection.await;
-        });
+        let client = connect(url).await;
         client.batch_execute("BEGIN").await.unwrap();
         let row = client
             .query_one(
