@@ -107,6 +107,10 @@ def seeds_of(runs):
     return "Means over seeds %s%s." % (longest, "".join("; " + other for other in others))
 
 
+def whole(reached, rows):
+    return "All of a row's figures are reached in %d of %d scenarios." % (reached, rows)
+
+
 def page(text, reached, rows, seeds):
     return """# Promises kept: the planner on the promise bench
 
@@ -114,7 +118,7 @@ Written by `script/promise`; do not edit. %s
 
 %s
 
-All of a row's figures are reached in %d of %d scenarios. ✓ reached, ✗ not.
+%s ✓ reached, ✗ not.
 
 - *Reference* is the bench's best reference policy, `edf+`, on the same days.
 - *Kept as told*: share of the customers who could be reached that were connected inside their window and first dialled
@@ -127,7 +131,7 @@ All of a row's figures are reached in %d of %d scenarios. ✓ reached, ✗ not.
 
 To repeat it: `PROMISE_BENCH=<directory of the bench> script/promise`. The bench talks to `ringback simulate --stdio` line
 by line, so the planner never sees what has not happened yet.
-""" % (seeds, text, reached, rows, PROMISE_HIT, KEPT_LIVE * 5)
+""" % (seeds, text, whole(reached, rows), PROMISE_HIT, KEPT_LIVE * 5)
 
 
 def main(arguments):
@@ -154,7 +158,8 @@ def main(arguments):
     with open(os.path.join(ROOT, "docs", "promise.md"), "w") as f:
         f.write(page(text, reached, rows, seeds))
     with open(readme, "w") as f:
-        f.write(before + begin + "\n" + text + "\n\n" + seeds + " More in [docs/promise.md](docs/promise.md).\n" + end + after)
+        f.write(before + begin + "\n" + text + "\n\n" + seeds + " " + whole(reached, rows)
+                + " More in [docs/promise.md](docs/promise.md).\n" + end + after)
     print(text + "\n\n" + seeds)
 
 

@@ -63,7 +63,7 @@ pub struct QueueRules {
     /// How long the agent's phone may ring.
     #[serde(default = "defaults::ring_agent")]
     pub ring_agent: Span,
-    /// At least 25 s: answers still cluster at 18 to 22 s.
+    /// How long the customer's phone may ring; at least 25 s, because answers cluster at 18 to 22 s.
     #[serde(default = "defaults::ring_customer")]
     pub ring_customer: Span,
     /// A call that lasts longer is ended.
@@ -187,10 +187,10 @@ pub struct CategoryRule {
     pub keywords: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmailRules {
-    /// `None`: an agent writes the answer.
+    /// What is sent as the answer; without one an agent writes it.
     #[serde(default)]
     pub template: Option<EmailTemplate>,
     /// Sender; the route's own if absent.
@@ -199,6 +199,16 @@ pub struct EmailRules {
     /// E-mail callbacks answered at one time when a template is sent.
     #[serde(default = "defaults::email_concurrent")]
     pub max_concurrent: u32,
+}
+
+impl Default for EmailRules {
+    fn default() -> Self {
+        EmailRules {
+            template: None,
+            from: None,
+            max_concurrent: defaults::email_concurrent(),
+        }
+    }
 }
 
 /// `{{subject}}`, `{{customer_name}}`, `{{queue}}` and `{{interaction_id}}` are filled in; in `html` they are escaped.

@@ -7,7 +7,7 @@ use ringback_callbacks::guard::Guard;
 use ringback_callbacks::ids::*;
 use ringback_callbacks::lifecycle::{AttemptChange, Begin, Command, Progress, Refusal};
 use ringback_callbacks::outcome::{CallResult, Outcome, PlatformCode, Verdict};
-use ringback_callbacks::state::{Canceller, State, Target};
+use ringback_callbacks::state::{Canceller, DueReason, State, Target};
 use serde_json::json;
 use std::time::Duration;
 use support::*;
@@ -654,6 +654,55 @@ fn the_same_hold_is_one_event_however_often_it_is_asked() {
         world.later(60);
     }
     assert_eq!(holds, 1);
+}
+
+#[test]
+fn snooze_into_closed_hours_promises_the_opening_and_says_why() {
+    let mut world = World::book(json!({}), json!({}));
+    // Monday night in New York.
+    let until = at("2026-03-10T03:00:00Z");
+    world.act(Command::Snooze { until }).unwrap();
+    let opening = at("2026-03-10T12:00:00Z");
+    assert_eq!(
+        world.callback.state,
+        State::Scheduled {
+            due: opening,
+            reason: DueReason::Snoozed
+        }
+    );
+    assert_eq!(world.callback.promise.from, opening);
+    let held = world.callback.held.expect("it is said why");
+    assert_eq!((held.guard, held.until), (Guard::Closed, Some(opening)));
+    assert_eq!(world.last_events(), ["snoozed", "held", "promise_moved"]);
+}
+
+#[test]
+fn snooze_past_the_last_open_moment_of_its_window_is_refused() {
+    let end = "2026-03-10T04:00:00Z";
+    let mut world = World::book(json!({}), json!({ "end_time": end }));
+    let refused = Refusal::NoMoment {
+        guard: Guard::Closed,
+        field: "until",
+        next: Some(at("2026-03-10T12:00:00Z")),
+    };
+    let until = at("2026-03-10T03:00:00Z");
+    assert_eq!(world.act(Command::Snooze { until }), Err(refused));
+}
+
+#[test]
+fn moving_a_callback_into_closed_hours_says_why_it_waits() {
+    let mut world = World::book(json!({}), json!({}));
+    world
+        .act(Command::Reschedule {
+            start: at("2026-03-10T03:00:00Z"),
+            end: None,
+            local: None,
+        })
+        .unwrap();
+    assert_eq!(
+        world.last_events(),
+        ["rescheduled", "held", "promise_moved"]
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ use std::time::Duration;
     request_body = SnoozeRequest,
     responses(
         (status = 200, description = "The callback as it is now.", body = CallbackView),
-        (status = 409, description = "Its state does not allow it."),
+        (status = 409, description = "Its state does not allow it, or a guard forbids the new time."),
         (status = 412, description = "It was changed meanwhile."),
         (status = 422, description = "The idempotency key was used for another request."),
     )

@@ -37,8 +37,8 @@ pub struct SlotParameters {
 
 /// List a queue's slots
 ///
-/// Slots that can be booked now, in order: within opening hours, the queue's horizon and its notice. `capacity` says
-/// how many places are free. A queue has slots when its rules name a `capacity`.
+/// Slots within opening hours, the queue's horizon and its notice, in order, full ones too: `capacity` says how many
+/// places are free. A queue has slots when its rules name a `capacity`.
 #[utoipa::path(
     get,
     path = "/v1/queues/{id}/slots",

@@ -79,7 +79,7 @@ documented! {
         /// 0 (lowest) to 100; 50 if absent.
         #[schema(nullable, minimum = 0, maximum = 100)]
         pub priority: Option<u8>,
-        /// Any integer, without meaning here.
+        /// A number of the application's own, 0 or more, without meaning here.
         #[schema(nullable, minimum = 0)]
         pub callback_type: Option<i32>,
         /// `Inbound` if absent.

@@ -2,7 +2,7 @@
 
 use super::promises::window;
 use super::{AttemptChange, Refusal, Work};
-use crate::callback::{Callback, MoveReason, PromiseState, StopRequest};
+use crate::callback::{Callback, HeldBack, MoveReason, PromiseState, StopRequest};
 use crate::decide;
 use crate::event::EventKind;
 use crate::guard::{self, Guard};
@@ -90,6 +90,7 @@ impl Work<'_> {
             json!({ "before": window(before.0, before.1), "after": window(after.0, after.1),
                     "local": self.said(), "slot": slot }),
         );
+        self.say_held();
         self.say_moved(told, MoveReason::Rescheduled);
         Ok(())
     }
@@ -119,8 +120,12 @@ impl Work<'_> {
                 .end
                 .map(|end| end.max(plus(until, length)));
         }
-        self.after.held = None;
-        let due = self.move_slot(until)?;
+        // What is promised must be a moment at which it may be dialled, as at booking.
+        let (allowed, moved_by) =
+            guard::first_allowed(&self.after, self.facts, until, self.after.window.end)
+                .map_err(|guard| self.no_moment(guard, until, "until"))?;
+        let due = wire_time::truncate(allowed.max(self.move_slot(until)?));
+        self.after.held = moved_by.map(|guard| self.held_until(guard, due));
         self.after.state = State::Scheduled {
             due,
             reason: DueReason::Snoozed,
@@ -134,6 +139,7 @@ impl Work<'_> {
             EventKind::Snoozed,
             json!({ "until": wire_time::write(until), "slot": slot }),
         );
+        self.say_held();
         self.say_moved(told, MoveReason::Snoozed);
         Ok(())
     }
@@ -225,6 +231,9 @@ impl Work<'_> {
             self.place_again(DueReason::Booked)?;
         }
         self.say(EventKind::Changed, json!({ "fields": names }));
+        if moves {
+            self.say_held();
+        }
         self.say_moved(told, MoveReason::Changed);
         Ok(())
     }
@@ -344,23 +353,43 @@ impl Work<'_> {
             return Err(Refusal::Guarded(held.guard()));
         }
         let from = self.after.window.start.max(self.now);
-        let (due, moved_by) =
-            guard::first_allowed(&self.after, self.facts, from, self.after.window.end)
-                .map_err(|guard| self.no_moment(guard, from))?;
+        let window = self.after.window;
+        let to_change = if window.end_given {
+            "end_time"
+        } else {
+            "start_time"
+        };
+        let (due, moved_by) = guard::first_allowed(&self.after, self.facts, from, window.end)
+            .map_err(|guard| self.no_moment(guard, from, to_change))?;
         let due = self.take_slot(due)?;
         self.after.state = State::Scheduled {
             due: wire_time::truncate(due),
             reason: moved_by.map_or(reason, DueReason::Held),
         };
-        self.after.held = moved_by.map(|guard| crate::callback::HeldBack {
-            guard,
-            since: self.now,
-            until: Some(due),
-        });
+        self.after.held = moved_by.map(|guard| self.held_until(guard, due));
         self.after.promise = decide::promise(due, self.after.window.end, self.facts);
         self.after.told = None;
         self.promise_the_slot();
         Ok(())
+    }
+
+    fn held_until(&self, guard: Guard, due: Timestamp) -> HeldBack {
+        HeldBack {
+            guard,
+            since: self.now,
+            until: Some(due),
+        }
+    }
+
+    /// Says which guard moved it, after the event that says where it was put.
+    pub(super) fn say_held(&mut self) {
+        if let Some(held) = self.after.held {
+            let until = held.until.map(wire_time::write);
+            self.say(
+                EventKind::Held,
+                json!({ "guard": held.guard.name(), "until": until }),
+            );
+        }
     }
 
     // ── endings ──────────────────────────────────────────────────────────────────────────────────

@@ -145,13 +145,7 @@ pub fn accept(
     if let Some(event) = work.events.last_mut() {
         event.personal = Some(json!({ "customer_number": number }));
     }
-    if let Some(held) = work.after.held {
-        let until = held.until.map(wire_time::write);
-        work.say(
-            EventKind::Held,
-            json!({ "guard": held.guard.name(), "until": until }),
-        );
-    }
+    work.say_held();
     Ok(Accepted {
         step: work.finish(),
         bodies: new.bodies,

@@ -153,19 +153,15 @@ impl Work<'_> {
         })
     }
 
-    /// Why nothing in the window can be, what to change, and when it could be.
-    pub(super) fn no_moment(&self, guard: Guard, from: Timestamp) -> Refusal {
+    /// Why nothing from `from` to the window's end can be, which field to change, and when it could be.
+    pub(super) fn no_moment(&self, guard: Guard, from: Timestamp, field: &'static str) -> Refusal {
         if guard == Guard::RulesUnreadable {
             return Refusal::Guarded(guard);
         }
         let next = guard::first_allowed(&self.after, self.facts, from, None).ok();
         Refusal::NoMoment {
             guard,
-            field: if self.after.window.end_given {
-                "end_time"
-            } else {
-                "start_time"
-            },
+            field,
             next: next.map(|(at, _)| at),
         }
     }

@@ -165,7 +165,7 @@ impl Report {
                 "  {:<56} {:>12} {limit:>12} {ratio:>8}  {:<10} {}{}",
                 figure.row.name,
                 figure.shown(),
-                wanted(figure.target),
+                figure.wanted(),
                 figure.state.name(),
                 figure
                     .note
@@ -212,7 +212,7 @@ impl Report {
                 figure.place.title(),
                 figure.row.name,
                 figure.shown(),
-                wanted(figure.target),
+                figure.wanted(),
             );
         }
         text.push_str(&self.growth_lines(true));
@@ -252,7 +252,7 @@ impl Report {
                     "rounds": self.rounds.get(&(figure.place, figure.row.id))
                         .map(|rounds| rounds.iter().copied().map(rounded).collect::<Vec<_>>()),
                     "limit": figure.limit.map(|(row, limit)| json!({"id": row.id, "value": rounded(limit)})),
-                    "ratio": figure.ratio.map(rounded), "target": wanted(figure.target),
+                    "ratio": figure.ratio.map(rounded), "target": figure.wanted(),
                     "reach": figure.reach.map(rounded), "state": figure.state.name(), "note": figure.note,
                 })
             })
@@ -269,25 +269,26 @@ impl Report {
 }
 
 impl Figure {
-    fn shown(&self) -> String {
-        self.value.map_or_else(
-            || "–".to_owned(),
-            |value| {
-                let unit = self.row.unit;
-                let gap = if unit.starts_with('/') { "" } else { " " };
-                format!("{}{gap}{unit}", number(value))
-            },
-        )
+    pub fn shown(&self) -> String {
+        self.value
+            .map_or_else(|| "–".to_owned(), |value| self.in_its_unit(&number(value)))
     }
-}
 
-pub fn wanted(target: Target) -> String {
-    match target {
-        Target::Report => String::new(),
-        Target::AtLeast(least) => format!("≥ {least}"),
-        Target::AtMost(most) => format!("≤ {most}"),
-        Target::RatioAtLeast(least) => format!("≥ {least} ×"),
-        Target::RatioAtMost(most) => format!("≤ {most} ×"),
+    /// What is to be reached, by the figure itself or, marked by `×`, by its ratio to what it is compared with.
+    pub fn wanted(&self) -> String {
+        match self.target {
+            Target::Report => String::new(),
+            Target::AtLeast(least) => format!("≥ {}", self.in_its_unit(&least.to_string())),
+            Target::AtMost(most) => format!("≤ {}", self.in_its_unit(&most.to_string())),
+            Target::RatioAtLeast(least) => format!("≥ {least} ×"),
+            Target::RatioAtMost(most) => format!("≤ {most} ×"),
+        }
+    }
+
+    fn in_its_unit(&self, number: &str) -> String {
+        let unit = self.row.unit;
+        let gap = if unit.starts_with('/') { "" } else { " " };
+        format!("{number}{gap}{unit}")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::catalogue::Place;
 use super::growth::Stage;
-use super::report::{Report, State, number, wanted};
+use super::report::{Report, State, number};
 use std::fmt::Write;
 
 const WIDTH: f64 = 900.0;
@@ -26,7 +26,7 @@ pub fn draw(report: &Report) -> String {
     let top = y + 8.0;
     let mut place = None;
     for figure in report.figures() {
-        if wanted(figure.target).is_empty() {
+        if figure.wanted().is_empty() {
             continue;
         }
         if place != Some(figure.place) {
@@ -59,15 +59,13 @@ pub fn draw(report: &Report) -> String {
                     "<rect class='{class}' x='{from:.1}' y='{:.1}' width='{width:.1}' height='14' rx='2'/>",
                     y - 17.0
                 );
-                let said = figure
-                    .ratio
-                    .filter(|_| wanted(figure.target).ends_with('×'));
+                let said = figure.ratio.filter(|_| figure.wanted().ends_with('×'));
                 let said = match (said, figure.value) {
                     (Some(ratio), _) => format!("{} ×", number(ratio)),
-                    (None, Some(value)) => format!("{} {}", number(value), figure.row.unit),
+                    (None, Some(_)) => figure.shown(),
                     (None, None) => String::new(),
                 };
-                let said = format!("{said} ({})", wanted(figure.target));
+                let said = format!("{said} ({})", figure.wanted());
                 // On the free side of the line.
                 let (x, anchor) = if reach >= 1.0 {
                     (middle - 6.0, "end")
