@@ -74,7 +74,12 @@ pub(crate) async fn open(
         Some(node) if !target.is_pooled() => Some(Line::open(&target, Some(node)).await.map_err(
             |fault| match fault {
                 Fault::Refused(why) => StoreError::Configuration(why),
-                Fault::Raced(_) | Fault::Full | Fault::ReadOnly | Fault::Lost(_) => fault.into(),
+                Fault::Raced(_)
+                | Fault::Taken(_)
+                | Fault::Locked(_)
+                | Fault::Full
+                | Fault::ReadOnly
+                | Fault::Lost(_) => fault.into(),
             },
         )?),
         Some(_) | None => None,
@@ -190,6 +195,10 @@ async fn ready(target: &Target, read_only: bool) -> Result<Client> {
 
 /// The last event of all tenants, each looked up by the index that begins with the tenant: `max(seq)` would run through
 /// every event there is.
+///
+/// Whatever is seen of them was written by transactions below the next number to be given out, so that nothing is raised
+/// where all is well. The oldest that goes on will not do: events of younger ones may be there already, and nodes that
+/// run go by the offset they have.
 const RAISE: &str = "
     WITH RECURSIVE tenants AS (
         SELECT (SELECT e.tenant FROM events e ORDER BY e.tenant LIMIT 1) AS tenant
@@ -199,7 +208,7 @@ const RAISE: &str = "
         SELECT max((SELECT e.seq FROM events e WHERE e.tenant = t.tenant ORDER BY e.seq DESC LIMIT 1)) AS seq
         FROM tenants t)
     UPDATE installation SET seq_offset = greatest(seq_offset,
-        coalesce((SELECT seq FROM last) >> 20, 0) + 1 - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+        coalesce((SELECT seq FROM last) >> 20, 0) + 1 - pg_snapshot_xmax(pg_current_snapshot())::text::bigint)
     WHERE one = 1 RETURNING seq_offset";
 
 /// A restored backup counts its transactions from a lower number than its events were given by: then the offset is

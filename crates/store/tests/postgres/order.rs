@@ -190,3 +190,28 @@ async fn the_record_goes_on_behind_what_was_brought_along() {
     follower.follow_to(4).await;
     assert_eq!(follower.read.len(), 4);
 }
+
+/// Whoever opens the store while others write, a younger one done and an older one not, leaves the order as it is: they
+/// go by the offset that they have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_amid_others_raises_nothing() {
+    let town = postgres().await;
+    town.staffed().await;
+    let stalled = Stalled::begin(&town.url, true).await;
+    for last in 1..4 {
+        town.book("billing", voice(last), monday()).await;
+    }
+    let offset = || database(&town).sql("SELECT seq_offset FROM installation");
+    let before = offset();
+    let other = Town::open(town.url.clone(), Ground::Elsewhere).await;
+    assert_eq!(offset(), before);
+    let mut follower = Follower::new(&other.store, 100);
+    follower.follow().await;
+    assert!(
+        follower.read.is_empty(),
+        "what the stalled one wrote comes first"
+    );
+    let seq = stalled.end().await.unwrap();
+    follower.follow_to(4).await;
+    assert_eq!(follower.read[0], seq);
+}
