@@ -156,12 +156,12 @@ async fn let_go(client: &mut Client, month: &Month, cutoff: i64) -> Result<Optio
                 return Ok(Some(gone));
             }
             Ok(false) => return Ok(None),
-            Err(Fault::Raced(why)) if number < TRIES => {
+            Err(Fault::Raced(why) | Fault::Locked(why)) if number < TRIES => {
                 tracing::debug!(month = month.suffix, why, number, "dropping is tried again");
                 tokio::time::sleep(REST).await;
             }
             // An hour later nobody may be in the way.
-            Err(Fault::Raced(why)) => {
+            Err(Fault::Raced(why) | Fault::Locked(why)) => {
                 tracing::debug!(month = month.suffix, why, "a month is not dropped now");
                 return Ok(None);
             }

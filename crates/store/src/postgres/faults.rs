@@ -8,6 +8,10 @@ use tokio_postgres::error::SqlState;
 pub(super) enum Fault {
     /// Another writer was faster: running it again will see what they wrote.
     Raced(String),
+    /// What is to be unique is there already. Running it again shows who was faster, or that it stays so.
+    Taken(String),
+    /// Somebody has kept a lock for longer than is waited for.
+    Locked(String),
     /// The disk of the database is full.
     Full,
     /// The database takes no writes at the moment: a stand-by, or one that was set read-only.
@@ -30,13 +34,17 @@ impl From<tokio_postgres::Error> for Fault {
         // The text names constraints and columns; the row itself stands in `detail`, which is never told.
         let text = format!("{} ({})", told.message(), code.code());
         let raced = [
-            SqlState::UNIQUE_VIOLATION,
             SqlState::T_R_SERIALIZATION_FAILURE,
             SqlState::T_R_DEADLOCK_DETECTED,
-            SqlState::LOCK_NOT_AVAILABLE,
         ];
         if raced.contains(code) || code.code() == CHANGED_MEANWHILE {
             return Fault::Raced(text);
+        }
+        if *code == SqlState::UNIQUE_VIOLATION {
+            return Fault::Taken(text);
+        }
+        if *code == SqlState::LOCK_NOT_AVAILABLE {
+            return Fault::Locked(text);
         }
         let gone = [
             SqlState::ADMIN_SHUTDOWN,
@@ -74,12 +82,14 @@ fn spelled(error: &tokio_postgres::Error) -> String {
 impl Fault {
     pub fn error(&self) -> StoreError {
         match self {
-            // It was run again as often as makes sense.
-            Fault::Raced(why) => StoreError::Conflict {
+            // It was run again as often as makes sense, and stayed so.
+            Fault::Taken(why) => StoreError::Conflict {
                 field: None,
                 code: "constraint",
                 detail: why.clone(),
             },
+            // This passes: whoever has something to say that must not be lost says it again.
+            Fault::Raced(_) | Fault::Locked(_) => StoreError::Busy,
             Fault::Full => StoreError::Full,
             Fault::ReadOnly => StoreError::Failed(
                 "the database is read-only: it is a stand-by, or was set so".to_owned(),
@@ -92,14 +102,37 @@ impl Fault {
     pub fn ends_the_session(&self) -> bool {
         match self {
             Fault::Lost(_) | Fault::ReadOnly => true,
-            Fault::Raced(_) | Fault::Full | Fault::Refused(_) => false,
+            Fault::Raced(_)
+            | Fault::Taken(_)
+            | Fault::Locked(_)
+            | Fault::Full
+            | Fault::Refused(_) => false,
+        }
+    }
+
+    /// Whether running it again may go well.
+    pub fn may_be_run_again(&self) -> bool {
+        match self {
+            Fault::Raced(_) | Fault::Taken(_) => true,
+            Fault::Locked(_)
+            | Fault::Lost(_)
+            | Fault::ReadOnly
+            | Fault::Full
+            | Fault::Refused(_) => false,
         }
     }
 }
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.error().fmt(f)
+        match self {
+            Fault::Raced(why) | Fault::Locked(why) => f.write_str(why),
+            Fault::Taken(_)
+            | Fault::Full
+            | Fault::ReadOnly
+            | Fault::Lost(_)
+            | Fault::Refused(_) => self.error().fmt(f),
+        }
     }
 }
 

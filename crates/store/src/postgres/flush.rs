@@ -35,12 +35,14 @@ pub(super) use attempts::rang;
 use sql::*;
 pub(super) use statement::{Order, Statement, statements};
 
-/// Everything that waits to be written. `offset` is the installation's own, `now` the latest moment a job went by.
+/// Everything that waits to be written. `offset` is the installation's own, `now` the latest moment a job went by;
+/// `numbered`: the transaction had its number before it read all that this goes on from.
 pub(super) fn orders<'a>(
     set: &'a Set,
     written: &'a Written,
     offset: i64,
     now: i64,
+    numbered: bool,
 ) -> Result<Vec<Order<'a>>> {
     let mut orders = Vec::new();
     customers(set, written, &mut orders);
@@ -50,7 +52,7 @@ pub(super) fn orders<'a>(
     places(set, written, &mut orders);
     agents(set, written, &mut orders);
     aside(set, &mut orders);
-    events(set, offset, &mut orders)?;
+    events(set, offset, numbered, &mut orders)?;
     answers(set, written, now, &mut orders);
     Ok(orders)
 }
@@ -471,7 +473,12 @@ fn agents<'a>(set: &'a Set, written: &'a Written, orders: &mut Vec<Order<'a>>) {
     );
 }
 
-fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<()> {
+fn events<'a>(
+    set: &'a Set,
+    offset: i64,
+    numbered: bool,
+    orders: &mut Vec<Order<'a>>,
+) -> Result<()> {
     if set.events.is_empty() {
         return Ok(());
     }
@@ -482,8 +489,13 @@ fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<
         .collect::<Result<Vec<String>>>()?;
     let each = || set.events.iter();
     let personal = || each().map(|row| row.event.personal.as_ref());
-    orders.push(Order::new(
-        NEW_EVENTS,
+    let sql = if numbered {
+        NEW_EVENTS_IN_ORDER
+    } else {
+        NEW_EVENTS
+    };
+    let order = Order::new(
+        sql,
         values![
             offset,
             set.numbered,
@@ -511,7 +523,12 @@ fn events<'a>(set: &'a Set, offset: i64, orders: &mut Vec<Order<'a>>) -> Result<
                 .map(|row| row.event.hash.as_str())
                 .collect::<Vec<_>>(),
         ],
-    ));
+    );
+    orders.push(if numbered {
+        order.exactly(set.events.len())
+    } else {
+        order
+    });
     Ok(())
 }
 

@@ -137,6 +137,8 @@ pub(super) fn told(target: &Target, fault: &Fault) -> Fault {
             "the database at {} refuses: {why}",
             target.describe()
         )),
-        Fault::Raced(_) | Fault::Full | Fault::ReadOnly => fault.clone(),
+        Fault::Raced(_) | Fault::Taken(_) | Fault::Locked(_) | Fault::Full | Fault::ReadOnly => {
+            fault.clone()
+        }
     }
 }

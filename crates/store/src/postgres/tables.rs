@@ -64,6 +64,8 @@ pub(super) struct PgTables<'s> {
     offset: i64,
     /// Whether the transaction has begun: it does with the first journey.
     begun: Cell<bool>,
+    /// Whether it has been given its number: the first row that it locks or writes does that.
+    numbered: Cell<bool>,
     pub(super) set: RefCell<Set>,
     /// Locks of this transaction.
     pub(super) held: RefCell<Held>,
@@ -110,6 +112,7 @@ impl<'s> PgTables<'s> {
             offset,
             // A question alone needs no transaction.
             begun: Cell::new(!writing),
+            numbered: Cell::new(false),
             set: RefCell::default(),
             held: RefCell::default(),
             slotted,
@@ -156,7 +159,9 @@ impl<'s> PgTables<'s> {
     /// A statement that writes past the working set; it can only be taken back with the whole transaction.
     fn write(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>> {
         self.set.borrow_mut().sent = true;
-        self.ask(sql, values)
+        let answer = self.ask(sql, values);
+        self.numbered.set(true);
+        answer
     }
 
     fn noted(&self, fault: Fault) -> StoreError {
@@ -180,12 +185,17 @@ impl<'s> PgTables<'s> {
         let answers = {
             let set = self.set.borrow();
             let written = set.written();
-            let orders = flush::orders(&set, &written, self.offset, self.now.get())?;
+            let (now, numbered) = (self.now.get(), self.numbered.get());
+            let orders = flush::orders(&set, &written, self.offset, now, numbered)?;
             let statements = flush::statements(&orders);
             let mut asks: Vec<Ask<'_>> = statements.iter().map(flush::Statement::ask).collect();
             let first = asks.len();
             asks.extend(more);
-            self.fly(asks)?.split_off(first)
+            let answers = self.fly(asks)?.split_off(first);
+            if first > 0 {
+                self.numbered.set(true);
+            }
+            answers
         };
         self.set.borrow_mut().settle();
         Ok(answers)

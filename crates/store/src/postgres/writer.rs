@@ -22,6 +22,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 /// How often a job is run when others are always faster.
 const TRIES: usize = 12;
 
+/// Jobs of a group that wait for a lock in vain, one after the other, before the rest is told to come back.
+const LOCKED: usize = 2;
+
 /// Told of every commit, before the jobs' callers are.
 pub(super) type Tell = Arc<dyn Fn(Vec<Signal>) + Send + Sync>;
 
@@ -73,6 +76,8 @@ where
     }
 
     fn run(&mut self, tables: &dyn Tables) -> Ran {
+        // Of a run that was lost nothing may be answered, also if this one breaks off.
+        self.result = None;
         let mut write = Write::on(tables);
         let result = (self.work)(&mut write);
         let keep = result.is_ok() && !write.discard;
@@ -220,33 +225,47 @@ impl Desk {
                 Err(_) => {}
             }
         }
-        for job in jobs {
-            self.work_alone(lane, job);
+        let mut locked = 0;
+        while !jobs.is_empty() {
+            if locked == LOCKED {
+                // The lock is on more than a row, and each would wait for it as long.
+                return refuse(jobs, &Fault::Locked("a lock is kept".to_owned()));
+            }
+            if let Some(Fault::Locked(_)) = self.work_alone(lane, jobs.remove(0)) {
+                locked += 1;
+            }
         }
     }
 
-    fn work_alone(&self, lane: &mut Lane, job: Box<dyn Job>) {
+    /// Answers the job, and the fault because of which it came to nothing.
+    fn work_alone(&self, lane: &mut Lane, job: Box<dyn Job>) -> Option<Fault> {
         let mut jobs = vec![job];
-        for number in 1..=TRIES {
+        let mut number = 1;
+        let fault = loop {
             if let Err(fault) = lane.ready() {
-                return refuse(jobs, &fault);
+                break fault;
             }
             match self.attempt(lane, &mut jobs, number == 1) {
                 Ok(signals) => {
                     (self.tell)(signals);
-                    return refuse_none(jobs);
+                    refuse_none(jobs);
+                    return None;
                 }
-                Err(Fault::Raced(why)) if number < TRIES => {
-                    tracing::debug!(why, number, "a write was lost to another and is run again");
+                Err(fault) if fault.may_be_run_again() && number < TRIES => {
+                    tracing::debug!(why = %fault, number, "a write was lost to another and is run again");
+                    number += 1;
                 }
-                Err(fault) => {
-                    if fault.ends_the_session() {
-                        lane.drop_session();
-                    }
-                    return refuse(jobs, &fault);
-                }
+                Err(fault) => break fault,
             }
+        };
+        if fault.ends_the_session() {
+            lane.drop_session();
         }
+        if matches!(fault, Fault::Raced(_) | Fault::Locked(_)) {
+            tracing::warn!(why = %fault, tries = number, "a write came to nothing; its caller may come back");
+        }
+        refuse(jobs, &fault);
+        Some(fault)
     }
 
     /// One transaction for all of them; nothing of it stays if it fails.

@@ -250,6 +250,10 @@ impl Line {
         house: &House,
         order: &ClaimOrder,
     ) -> Option<Command> {
+        // Whom a planner picked may have been passed on to another queue since.
+        if matches!(&self.of, LineOf::Queue { queue, .. } if *queue != callback.queue) {
+            return None;
+        }
         let agent: Option<FreeAgent> = match (&self.seats, &self.of) {
             (Seats::Agents, LineOf::Queue { queue, .. }) => {
                 let free = roster.of_queue(&self.tenant, queue);

@@ -7,7 +7,7 @@ use ringback_callbacks::ids::{AgentId, InteractionId};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::outcome::CallResult;
 use ringback_callbacks::state::{Canceller, DueReason, State, Target};
-use ringback_store::{ClaimOrder, Soonest};
+use ringback_store::{ClaimOrder, Picks, Soonest};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -550,4 +550,24 @@ pub async fn says_when_to_look_again(town: &Town) {
     };
     assert_eq!(full.next, expected);
     assert_eq!(town.next_wake().await, expected.either());
+}
+
+/// Between a planner's choice and the claim a callback may have been passed on to another queue.
+pub async fn a_pick_that_has_left_the_queue_is_not_seated_there(town: &Town) {
+    town.staffed().await;
+    town.queue("elsewhere", rules(json!({}))).await;
+    let left = town.book("elsewhere", voice(1), monday()).await;
+    let stayed = town.book("billing", voice(2), monday()).await;
+    let order = ClaimOrder {
+        picks: vec![Picks {
+            tenant: tenant(),
+            queue: queue_id("billing"),
+            callbacks: vec![left.interaction.id, stayed.interaction.id],
+        }],
+        ..claim_order("one", later(1))
+    };
+    let claimed = town.store.claim_due(order).await.unwrap().callbacks;
+    let seated: Vec<_> = claimed.iter().map(|of| of.interaction.id).collect();
+    assert_eq!(seated, [stayed.interaction.id]);
+    assert!(matches!(town.get(&left).await.state, State::Queued { .. }));
 }

@@ -101,6 +101,7 @@ conformance! {
         phones_without_a_desk_are_not_asked,
         one_call_per_number,
         a_paused_queue_waits,
+        a_pick_that_has_left_the_queue_is_not_seated_there,
         a_removed_queue_ends_its_callbacks,
         who_is_held_takes_no_seat,
         a_bounded_bite,

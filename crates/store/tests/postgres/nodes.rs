@@ -1,7 +1,8 @@
 //! Two nodes on one database: what one of them has taken, the other has not.
 
-use crate::connect;
 use crate::town::*;
+use crate::{connect, database};
+use ringback_callbacks::guard::Guard;
 use ringback_callbacks::ids::{AttemptId, InteractionId};
 use ringback_callbacks::lifecycle::{Command, Refusal};
 use ringback_callbacks::state::Canceller;
@@ -280,7 +281,7 @@ async fn a_queue_whose_places_another_node_gives_out_is_stepped_over() {
     };
     let store = Arc::clone(&one.store);
     let first = tokio::spawn(async move { store.claim_due(only_one).await });
-    stands_still(&one).await;
+    stands_still(&one, "transactionid").await;
 
     let looked = two.claim("two", later(61));
     let looked = tokio::time::timeout(PATIENCE, looked);
@@ -301,13 +302,133 @@ async fn a_queue_whose_places_another_node_gives_out_is_stepped_over() {
     two.store.close().await;
 }
 
-/// Until a transaction in the town's database waits for another one to end.
-async fn stands_still(town: &Town) {
+/// Somebody who takes a call over ends the legs that are noted. The old holder, late by a moment, notes no other then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_leg_is_noted_behind_the_back_of_who_takes_over() {
+    let one = postgres().await;
+    one.queue("billing", dn_rules(1)).await;
+    let two = beside(&one).await;
+    one.book("billing", voice(1), monday()).await;
+    let claimed = one.claim_one(later(1)).await;
+    let dialling = one.begin(&claimed, later(1)).await.expect("begins");
+    let attempt = attempt_of(&dialling);
+
+    // The other has the callback's row and goes on to read its customer.
+    let stalled = connect(&one.url).await;
+    let lock = "BEGIN; LOCK TABLE customers IN ACCESS EXCLUSIVE MODE";
+    stalled.batch_execute(lock).await.unwrap();
+    let store = Arc::clone(&two.store);
+    let taking = tokio::spawn(async move {
+        let late = later(60);
+        store.take_lapsed(&node("two"), late, LEASE, 10).await
+    });
+    stands_still(&one, "relation").await;
+    let store = Arc::clone(&one.store);
+    let noting = tokio::spawn(async move {
+        let legs = json!({ "customer": "a second leg" });
+        let fence = dialling.fence;
+        store.note_legs(&tenant(), attempt, fence, legs).await
+    });
+    stands_still(&one, "transactionid").await;
+    stalled.batch_execute("ROLLBACK").await.unwrap();
+
+    let taken = taking.await.unwrap().expect("is taken over");
+    let known = &taken[0].attempt.as_ref().expect("an attempt").legs;
+    assert!(!known.to_string().contains("second"), "{known}");
+    let noted = noting.await.unwrap();
+    assert!(
+        matches!(noted, Err(StoreError::Refused(Refusal::Fenced))),
+        "{noted:?}"
+    );
+    two.store.close().await;
+}
+
+/// A claim that has begun earlier may go on from what somebody has written since: whoever follows is told of the one
+/// before the other all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn events_of_a_callback_are_told_in_their_order() {
+    let one = postgres().await;
+    one.queue("billing", dn_rules(2)).await;
+    let two = beside(&one).await;
+    let due = |seconds| json!({ "start_time": later(seconds).to_string() });
+    let first = one.book("billing", with(voice(1), due(60)), monday()).await;
+    one.book("billing", with(voice(2), due(70)), monday()).await;
+    let claimed = one.claim_one(later(60)).await;
+    assert_eq!(claimed.interaction.id, first.interaction.id);
+
+    // The other has the second one's row, and with it its number, and goes on to look who is free.
+    let stalled = connect(&one.url).await;
+    let lock = "BEGIN; LOCK TABLE agents IN ACCESS EXCLUSIVE MODE";
+    stalled.batch_execute(lock).await.unwrap();
+    let store = Arc::clone(&two.store);
+    let claiming =
+        tokio::spawn(async move { store.claim_due(claim_order("two", later(70))).await });
+    stands_still(&one, "relation").await;
+    let back = Command::Release {
+        fence: claimed.fence,
+        guard: Guard::NoAgent,
+        until: later(70),
+    };
+    let released = one
+        .apply(&claimed, back, later(70))
+        .await
+        .expect("goes back");
+    assert_eq!(released.state.name(), "queued");
+    stalled.batch_execute("ROLLBACK").await.unwrap();
+
+    let claimed = claiming.await.unwrap().expect("claims");
+    assert_eq!(claimed.callbacks.len(), 2, "the first one too");
+    let all: usize = database(&one)
+        .sql("SELECT count(*) FROM events")
+        .parse()
+        .unwrap();
+    let told: Vec<u32> = one
+        .followed(all)
+        .await
+        .iter()
+        .filter(|event| event.callback == first.interaction.id)
+        .map(|event| event.number)
+        .collect();
+    assert!(told.is_sorted(), "{told:?}");
+    two.store.close().await;
+}
+
+/// Somebody builds an index, or a stand-by does not answer: that passes. What a call came to is said again then, and
+/// nobody may take the store's answer for a fault that stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lock_that_somebody_keeps_is_told_as_what_passes() {
+    let town = postgres().await;
+    town.queue("billing", dn_rules(1)).await;
+    town.book("billing", voice(1), monday()).await;
+    let claimed = town.claim_one(later(1)).await;
+    let dialling = town.begin(&claimed, later(1)).await.expect("begins");
+    let keeper = connect(&town.url).await;
+    let lock = "BEGIN; LOCK TABLE callbacks IN SHARE MODE";
+    keeper.batch_execute(lock).await.unwrap();
+    let end = settle(&dialling, reached());
+    let told = town.apply(&dialling, end.clone(), later(2)).await;
+    assert!(matches!(told, Err(StoreError::Busy)), "{told:?}");
+    keeper.batch_execute("ROLLBACK").await.unwrap();
+    let ended = town
+        .apply(&dialling, end, later(2))
+        .await
+        .expect("it is free");
+    assert_eq!(ended.last_result, Some(reached().result));
+}
+
+/// Until a transaction in the town's database waits for a lock of this kind.
+async fn stands_still(town: &Town, kind: &str) {
     let watch = connect(&town.url).await;
     let waits = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'transactionid'";
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = $1";
     for _ in 0..3000 {
-        if watch.query_one(waits, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+        if watch
+            .query_one(waits, &[&kind])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            > 0
+        {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

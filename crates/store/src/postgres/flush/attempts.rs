@@ -127,8 +127,11 @@ pub(super) fn attempts<'a>(
                 legs.iter()
                     .map(|one| one.legs.to_string())
                     .collect::<Vec<_>>(),
+                legs.iter().map(|one| one.callback.0).collect::<Vec<_>>(),
+                legs.iter().map(|one| int(one.fence)).collect::<Vec<_>>(),
             ],
-        );
+        )
+        .exactly(legs.len());
         let again = rows
             .iter()
             .any(|(_, row)| row.legs && row.fresh == Fresh::Changed);

@@ -101,11 +101,15 @@ pub(super) const CHANGED_ATTEMPTS: &str = "
     FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::text[], $8::text[]) LIMIT cardinality($1::text[])) AS u(tenant, id, route, answered_at, ended_at, counted, verdict, outcome)
     WHERE a.tenant = u.tenant AND a.id = u.id";
 
+/// Only while the claim is whose it was: somebody who takes it over has read which legs there are, and ends no others.
 pub(super) const NEW_LEGS: &str = "
     UPDATE attempts a
     SET legs = u.legs
-    FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[])
-    LIMIT cardinality($1::text[])) AS u(tenant, id, legs)
+    FROM (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::bigint[])
+    LIMIT cardinality($1::text[])) AS u(tenant, id, legs, callback, fence)
+    CROSS JOIN LATERAL (SELECT 1 FROM callbacks c
+        WHERE c.tenant = u.tenant AND c.id = u.callback AND c.fence = u.fence AND c.attempt = u.id
+        LIMIT 1 FOR SHARE) AS claimed
     WHERE a.tenant = u.tenant AND a.id = u.id";
 
 pub(super) const CALLS: &str = "
@@ -144,14 +148,31 @@ pub(super) const CHANGED_AGENTS: &str = "
     LIMIT cardinality($1::text[])) AS u(tenant, id, had, engaged, idle_since, away)
     WHERE a.tenant = u.tenant AND a.id = u.id AND a.engaged IS NOT DISTINCT FROM u.had";
 
-/// 2^20 events a transaction: groups have a few thousand at most.
-pub(super) const NEW_EVENTS: &str = "
+macro_rules! new_events {
+    ($only:literal) => {
+        concat!(
+            "
     INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash)
     SELECT tenant, base.seq + place, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash
     FROM (SELECT ((pg_current_xact_id()::text::bigint + $1) << 20) + $2 AS seq) AS base,
         unnest($3::text[], $4::uuid[], $5::int[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[],
             $11::text[], $12::text[], $13::text[]) WITH ORDINALITY
-            AS u(tenant, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash, place)";
+            AS u(tenant, callback, number, at, kind, actor, detail, personal, salt, personal_hash, hash, place)",
+            $only
+        )
+    };
+}
+
+/// 2^20 events a transaction: groups have a few thousand at most.
+pub(super) const NEW_EVENTS: &str = new_events!("");
+
+/// For a transaction that has had its number since before it read what it goes on from: a younger one may have
+/// committed the event before, and nobody may be told of this one first.
+pub(super) const NEW_EVENTS_IN_ORDER: &str = new_events!(
+    "
+    WHERE u.number = 1 OR coalesce((SELECT e.seq FROM events e
+        WHERE e.tenant = u.tenant AND e.callback = u.callback AND e.number = u.number - 1), 0) < base.seq + u.place"
+);
 
 pub(super) const NEW_ANSWERS: &str = "
     INSERT INTO idempotency (tenant, application, key, fingerprint, answer, expires_at)

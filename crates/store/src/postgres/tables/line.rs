@@ -347,6 +347,7 @@ impl PgTables<'_> {
     /// Whoever reads in order to write has the rows to themselves.
     fn locking(&self, sql: &str) -> String {
         if self.writing {
+            self.numbered.set(true);
             format!("{sql} FOR UPDATE SKIP LOCKED")
         } else {
             sql.to_owned()
