@@ -107,17 +107,35 @@ pub enum Progress {
 
 /// Something a channel waits to see dropped.
 #[derive(Clone, Default)]
-pub struct Receipt(Option<Arc<dyn Send + Sync>>);
+pub struct Receipt {
+    awaited: Option<Arc<dyn Send + Sync>>,
+    rings: bool,
+}
 
 impl Receipt {
     pub fn of(awaited: impl Send + Sync + 'static) -> Receipt {
-        Receipt(Some(Arc::new(awaited)))
+        Receipt {
+            awaited: Some(Arc::new(awaited)),
+            rings: false,
+        }
+    }
+
+    /// A phone that does not ring yet rings when this is dropped.
+    pub fn before_a_ring(awaited: impl Send + Sync + 'static) -> Receipt {
+        Receipt {
+            rings: true,
+            ..Receipt::of(awaited)
+        }
+    }
+
+    pub fn is_before_a_ring(&self) -> bool {
+        self.rings
     }
 }
 
 impl std::fmt::Debug for Receipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() {
+        f.write_str(if self.awaited.is_some() {
             "Receipt(awaited)"
         } else {
             "Receipt"

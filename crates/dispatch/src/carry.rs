@@ -1,7 +1,7 @@
 //! One claimed callback, from claim to settlement, in a task of its own.
 
 use crate::faults::may_pass;
-use crate::{Held, Parts, place};
+use crate::{Held, Parts, lease, place};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::guard::Guard;
@@ -9,7 +9,7 @@ use ringback_callbacks::ids::{InteractionId, TenantId};
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::state::State;
 use ringback_callbacks::wire_time::plus;
-use ringback_store::{Applied, ApplyOrder, StoreError};
+use ringback_store::{Applied, ApplyOrder, HeldClaim, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -90,6 +90,32 @@ impl Drop for LetGo {
 }
 
 impl Carrier {
+    fn claim(&self) -> HeldClaim {
+        HeldClaim {
+            tenant: self.tenant.clone(),
+            callback: self.id,
+            fence: self.fence,
+        }
+    }
+
+    /// Whether a phone may be rung under the claim. Where its lease has run out (the process was stopped for a while, the
+    /// store is away), somebody else may have ended the attempt, or be about to.
+    pub fn may_ring(&self) -> bool {
+        !self.lost.is_cancelled() && !self.parts.has_run_out(&self.claim())
+    }
+
+    /// The same, after a lease that has run out was lengthened if that can be.
+    pub async fn may_ring_still(&self) -> bool {
+        if self.may_ring() {
+            return true;
+        }
+        if let Err(error) = lease::lengthen_one(&self.parts, self.claim()).await {
+            self.parts.observer.store_failed();
+            tracing::error!(callback.id = %self.id, error = %error, "a lease that has run out cannot be lengthened");
+        }
+        self.may_ring()
+    }
+
     async fn carry(&self, mut callback: Box<Callback>) {
         loop {
             if self.lost.is_cancelled()

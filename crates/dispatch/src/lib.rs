@@ -7,6 +7,7 @@
 mod carry;
 mod catch_up;
 mod clocks;
+mod contact;
 mod faults;
 mod lease;
 mod mail;
@@ -123,6 +124,17 @@ impl Parts {
                 fence: held.fence,
             })
             .collect()
+    }
+
+    /// Whether a lease has run out as far as this node knows: somebody may take the claim over, or has.
+    pub fn has_run_out(&self, claim: &HeldClaim) -> bool {
+        let key = (claim.tenant.clone(), claim.callback);
+        let held = self.held();
+        let until = held
+            .get(&key)
+            .filter(|held| held.fence == claim.fence)
+            .map(|held| held.until);
+        until.is_none_or(|until| until <= self.clock.now())
     }
 
     /// Tells the task that carries a callback to look at it again.

@@ -178,6 +178,11 @@ async fn begin(carrier: &Carrier, callback: Box<Callback>) -> Result<Begun, Opti
         callback.id = %carrier.id, attempt.id = %attempt, attempt.number = begun.placed,
         attempt.channel = channel.name(), "attempt begun"
     );
+    // Between the record and the first ring lies no transaction: only the lease says that nobody else has the attempt.
+    if !carrier.may_ring_still().await {
+        tracing::warn!(callback.id = %carrier.id, attempt.id = %attempt, "the claim ran out before anybody was rung; nobody is");
+        return Err(None);
+    }
     let number = begun.placed;
     let order = Order { number, ..order };
     Ok(Begun {
@@ -399,6 +404,12 @@ async fn write_down(
     let parts = &carrier.parts;
     let what = match report {
         Progress::Legs(legs, receipt) => {
+            // A call that is up goes on without the store; a phone that does not ring yet need not.
+            if receipt.is_before_a_ring() && !carrier.may_ring() {
+                tracing::warn!(callback.id = %carrier.id, attempt.id = %attempt, "the claim has run out; nobody else is rung");
+                stop.cancel();
+                return;
+            }
             let noted = parts
                 .store
                 .note_legs(&carrier.tenant, attempt, carrier.fence, legs)
@@ -414,6 +425,10 @@ async fn write_down(
                 Err(error) => {
                     parts.observer.store_failed();
                     tracing::error!(callback.id = %carrier.id, error = %error, "dialog identifiers could not be stored");
+                    // Asking took its time.
+                    if receipt.is_before_a_ring() && !carrier.may_ring() {
+                        stop.cancel();
+                    }
                 }
             }
             // Only now may the INVITE that they name leave.

@@ -5,7 +5,7 @@ use crate::{Parts, lease};
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::wire_time::plus;
-use ringback_store::{ApplyOrder, Lapsed, StoreError};
+use ringback_store::{ApplyOrder, Lapsed, StoreError, Whose};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,11 @@ const ANSWER_PEER: Duration = Duration::from_millis(2500);
 const BATCH: usize = 64;
 
 /// Takes over what lapsed. Each is cleaned up by a task of its own, because a silent peer takes its time.
-pub async fn lapsed(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::Result<()> {
+pub async fn lapsed(
+    parts: &Arc<Parts>,
+    tasks: &TaskTracker,
+    whose: Whose,
+) -> ringback_store::Result<()> {
     loop {
         let now = parts.clock.now();
         lease::lengthen_what_ran_out(parts, now).await?;
@@ -25,7 +29,7 @@ pub async fn lapsed(parts: &Arc<Parts>, tasks: &TaskTracker) -> ringback_store::
         let lease = parts.settings.lease.max(ASK_PEER * 2);
         let found = parts
             .store
-            .take_lapsed(&parts.node, now, lease, BATCH)
+            .take_lapsed(&parts.node, now, lease, whose, BATCH)
             .await?;
         let count = found.len();
         if count > 0 {

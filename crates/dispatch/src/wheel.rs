@@ -2,10 +2,11 @@
 
 use crate::catch_up::CatchUp;
 use crate::clocks::Clocks;
+use crate::contact::Contact;
 use crate::{Parts, REST, carry, rescue};
 use jiff::Timestamp;
 use ringback_callbacks::wire_time::plus;
-use ringback_store::{ClaimOrder, Signal, Then};
+use ringback_store::{ClaimOrder, Signal, Then, Whose};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -28,6 +29,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
     let mut wheel = Wheel {
         catch_up: CatchUp::new(settings.catch_up_per_second, settings.longest_sleep),
         clocks: Clocks::default(),
+        contact: Contact::new(settings.lease),
         left_overs: Timestamp::MIN,
         idle: false,
     };
@@ -39,6 +41,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
         let next = match wheel.look(&parts, &tasks).await {
             Ok(next) => next,
             Err(error) => {
+                wheel.contact.lost();
                 parts.observer.store_failed();
                 tracing::error!(error = %error, "the store failed while claiming");
                 Some(plus(parts.clock.now(), REST))
@@ -103,6 +106,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
 struct Wheel {
     catch_up: CatchUp,
     clocks: Clocks,
+    contact: Contact,
     /// When to look again for claims that lapsed: at the next moment that was known, or soon.
     left_overs: Timestamp,
     /// The last look claimed nothing.
@@ -124,7 +128,13 @@ impl Wheel {
         // Left-overs first: a number that may still be ringing must be silent before it is rung again.
         let seek = now >= self.left_overs;
         if seek {
-            rescue::lapsed(parts, tasks).await?;
+            // Where the store was away, their nodes could not lengthen them either, and talk on.
+            let whose = if self.contact.is_steady(now) {
+                Whose::Anybodys
+            } else {
+                Whose::ThisNodes
+            };
+            rescue::lapsed(parts, tasks, whose).await?;
         }
         self.idle = true;
         let mut looked;
@@ -170,6 +180,7 @@ impl Wheel {
         if seek {
             self.left_overs = plus(now, LEFT_OVERS);
         }
+        self.contact.looked(now, parts.clock.now());
         let lapse = soonest.lapse.unwrap_or(Timestamp::MAX);
         self.left_overs = self.left_overs.min(lapse);
         let floor = plus(parts.clock.now(), Duration::from_millis(250));
@@ -183,7 +194,9 @@ impl Wheel {
                 wake
             }
         });
-        let rest = [paced, planned].into_iter().flatten().min();
+        // Whoever is to judge of others' claims keeps in touch while there are any.
+        let in_touch = soonest.lapse.map(|_| self.contact.next(looked));
+        let rest = [paced, planned, in_touch].into_iter().flatten().min();
         let rest = rest.map(|rest| rest.max(floor));
         Ok([wake, rest].into_iter().flatten().min())
     }

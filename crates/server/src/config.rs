@@ -51,6 +51,18 @@ pub struct Config {
     pub almanac: Almanac,
 }
 
+impl Config {
+    /// What is to be known of phones that register here where other nodes may claim for them.
+    pub fn phones_apart(&self) -> Option<&'static str> {
+        let registered = self.sip.registrar.as_ref();
+        let any = registered.is_some_and(|registrar| !registrar.users.is_empty());
+        (any && self.server.database_file().is_none()).then_some(
+            "phones that register here (`sip.registrar`) are known to this node alone: another node that claims for \
+             their agents finds no phone. With several nodes let phones register at a PBX and give agents a `route` to it",
+        )
+    }
+}
+
 /// Everything that is wrong with a configuration, a line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError(pub Vec<Complaint>);

@@ -101,13 +101,14 @@ pub trait Store: Send + Sync + 'static {
         claims: Vec<HeldClaim>,
     ) -> Result<Vec<HeldClaim>>;
 
-    /// Takes over claims whose lease ran out, and those of an earlier run of the same node. What was in
+    /// Takes over claims whose lease ran out, `whose` they may be, and those of an earlier run of the same node. What was in
     /// the air comes with its attempt, so that legs left ringing can be ended before it is rescued.
     async fn take_lapsed(
         &self,
         node: &NodeId,
         now: Timestamp,
         lease: Duration,
+        whose: Whose,
         limit: usize,
     ) -> Result<Vec<Lapsed>>;
 

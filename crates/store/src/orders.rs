@@ -267,6 +267,14 @@ pub struct RouteShare {
     pub wanted: u32,
 }
 
+/// Whose lapsed claims are taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Those under the node's own name: of an earlier run, and what this run has let go of.
+    ThisNodes,
+    Anybodys,
+}
+
 /// A claim taken over, with what was in the air.
 #[derive(Clone, Debug)]
 pub struct Lapsed {

@@ -9,7 +9,7 @@ use crate::seats::Waiting;
 use crate::verbs::slots::Said;
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
-    ShareOrder, Soonest, StateCount,
+    ShareOrder, Soonest, StateCount, Whose,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -332,7 +332,8 @@ pub(crate) trait Tables {
     /// Callbacks that the clock has made due and nobody has claimed, the longest due first.
     fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>>;
     /// Claims whose lease ran out, and those of an earlier run of this node.
-    fn lapsed(&self, node: &NodeId, now: Timestamp, limit: usize) -> Result<Vec<Key>>;
+    fn lapsed(&self, node: &NodeId, now: Timestamp, whose: Whose, limit: usize)
+    -> Result<Vec<Key>>;
     /// Who is free and who waits, with at most so many agents. What the lines in `joined` will be asked for may be read
     /// at once.
     fn floor(&self, agents: usize, joined: &[Joined]) -> Result<Floor>;

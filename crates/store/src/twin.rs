@@ -10,7 +10,7 @@ use crate::{
     AcceptOrder, Acceptance, AnyInteraction, ApiKey, Applied, ApplyOrder, BodyOrder, CallbackQuery,
     ClaimOrder, Claimed, CustomerQuery, Examination, GuardAnswer, HeldClaim, HoldOrder,
     InteractionQuery, Lapsed, Page, RecordOrder, Result, RulesMark, ShareOrder, Signal, SlotHold,
-    SlotList, SlotQuery, StateCount, Store, StoreError, StoredAnswer, WindowsSeen,
+    SlotList, SlotQuery, StateCount, Store, StoreError, StoredAnswer, Whose, WindowsSeen,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -213,11 +213,14 @@ impl<D: Doors> Store for Twin<D> {
         node: &NodeId,
         now: Timestamp,
         lease: Duration,
+        whose: Whose,
         limit: usize,
     ) -> Result<Vec<Lapsed>> {
         let node = node.clone();
-        self.alone(move |write, house| claim::take_lapsed(write, house, &node, now, lease, limit))
-            .await
+        self.alone(move |write, house| {
+            claim::take_lapsed(write, house, &node, now, lease, whose, limit)
+        })
+        .await
     }
 
     async fn note_legs(

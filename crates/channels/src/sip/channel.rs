@@ -14,7 +14,9 @@ use ringback_callbacks::clock::Clock;
 use ringback_callbacks::contact::ResponseType;
 use ringback_callbacks::outcome::{CallResult, Outcome, PlatformCode, Verdict};
 use ringback_callbacks::queue::LegOrder;
-use ringback_sip::{BridgeEnd, BridgeEndKind, BridgeEvent, FailureCause, LegFailure, SipEngine};
+use ringback_sip::{
+    BridgeEnd, BridgeEndKind, BridgeEvent, FailureCause, LegFailure, LegState, SipEngine,
+};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -262,8 +264,12 @@ impl Watch<'_> {
             // It was stored with the attempt.
             BridgeEvent::Leg(record, _) if self.legs.has(&record) => {}
             BridgeEvent::Leg(record, receipt) => {
+                let receipt = match record.state {
+                    LegState::Inviting => Receipt::before_a_ring(receipt),
+                    LegState::Early | LegState::Confirmed | LegState::Ended => Receipt::of(receipt),
+                };
                 self.legs.note(*record);
-                self.tell(Progress::Legs(self.legs.to_json(), Receipt::of(receipt)))
+                self.tell(Progress::Legs(self.legs.to_json(), receipt))
                     .await;
             }
             BridgeEvent::Trying { .. }

@@ -355,7 +355,7 @@ impl OneCall<'_> {
         let legs = json!({ "attempt": self.order.attempt });
         if self
             .progress
-            .send(Progress::Legs(legs, Receipt::of(held)))
+            .send(Progress::Legs(legs, Receipt::before_a_ring(held)))
             .await
             .is_err()
         {

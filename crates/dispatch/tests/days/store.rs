@@ -153,9 +153,10 @@ impl Store for Troubled {
         node: &NodeId,
         now: Timestamp,
         lease: Duration,
+        whose: Whose,
         limit: usize,
     ) -> Result<Vec<Lapsed>> {
-        self.write(self.raw.take_lapsed(node, now, lease, limit))
+        self.write(self.raw.take_lapsed(node, now, lease, whose, limit))
             .await
     }
 

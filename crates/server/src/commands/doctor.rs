@@ -61,6 +61,11 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
                 Some(complaint) => fault("configuration", complaint.to_owned()),
                 None => good("configuration", from),
             });
+            findings.extend(
+                config
+                    .phones_apart()
+                    .map(|text| note("phones", text.to_owned())),
+            );
             examine_store(&config, &mut findings).await;
             findings.push(time_zones());
             findings.push(numbers());

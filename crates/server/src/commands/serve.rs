@@ -31,6 +31,9 @@ pub async fn run(args: ServeArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     telemetry::start(&config.log);
+    if let Some(text) = config.phones_apart() {
+        tracing::warn!("{text}");
+    }
     // Before anything starts: a signal that comes early must stop in order too.
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,

@@ -28,6 +28,20 @@ fn an_empty_file_is_a_good_one() {
 }
 
 #[test]
+fn phones_that_other_nodes_do_not_know_are_spoken_of() {
+    let phones = "[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[[sip.registrar.users]]\nname = \"ann\"\npassword = \"x\"\n";
+    let shared = "[server]\ndatabase = \"postgres://ringback@db/ringback\"\n";
+    for (text, told) in [
+        (phones.to_owned(), false),
+        (shared.to_owned(), false),
+        (format!("{shared}{phones}"), true),
+    ] {
+        let config = parse(&text, &[]).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.phones_apart().is_some(), told, "{text}");
+    }
+}
+
+#[test]
 fn the_example_is_good_and_shows_every_section() {
     let text = include_str!("../../../../ringback.example.toml");
     let config = parse(text, &[]).unwrap_or_else(|error| panic!("{error}"));

@@ -34,6 +34,8 @@ pub enum Ailment {
 pub struct Ailing {
     inner: Arc<dyn Store>,
     ailments: Mutex<HashMap<&'static str, Ailment>>,
+    begun: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    clock: Mutex<Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>>,
 }
 
 impl Ailing {
@@ -41,7 +43,21 @@ impl Ailing {
         Arc::new(Ailing {
             inner,
             ailments: Mutex::default(),
+            begun: Mutex::default(),
+            clock: Mutex::default(),
         })
+    }
+
+    /// The database has a clock of its own.
+    pub fn goes_by(&self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) {
+        let mut own = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = Some(Arc::new(clock));
+    }
+
+    /// What comes between the next record of an attempt and whoever waits for it.
+    pub fn once_begun(&self, then: impl FnOnce() + Send + 'static) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        *begun = Some(Box::new(then));
     }
 
     /// From now on this verb fails. `begin` is the recording of an attempt, `everything` is every verb.
@@ -92,11 +108,19 @@ impl Store for Ailing {
     }
 
     async fn apply(&self, order: ApplyOrder) -> Result<Applied> {
-        if matches!(order.command, Command::BeginAttempt { .. }) {
+        let begins = matches!(order.command, Command::BeginAttempt { .. });
+        if begins {
             self.asked("begin")?;
         }
         self.asked("apply")?;
-        self.inner.apply(order).await
+        let applied = self.inner.apply(order).await;
+        if begins {
+            let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(then) = begun.take() {
+                then();
+            }
+        }
+        applied
     }
 
     async fn claim_due(&self, order: ClaimOrder) -> Result<Claimed> {
@@ -129,10 +153,11 @@ impl Store for Ailing {
         node: &NodeId,
         now: Timestamp,
         lease: Duration,
+        whose: Whose,
         limit: usize,
     ) -> Result<Vec<Lapsed>> {
         self.asked("take_lapsed")?;
-        self.inner.take_lapsed(node, now, lease, limit).await
+        self.inner.take_lapsed(node, now, lease, whose, limit).await
     }
 
     async fn note_legs(
@@ -412,7 +437,15 @@ impl Store for Ailing {
 
     async fn clock(&self) -> Result<Option<Timestamp>> {
         self.asked("clock")?;
-        self.inner.clock().await
+        let own = self
+            .clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match own {
+            Some(own) => Ok(Some(own())),
+            None => self.inner.clock().await,
+        }
     }
 
     async fn counts(&self) -> Result<Vec<StateCount>> {

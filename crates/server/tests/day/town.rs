@@ -12,7 +12,7 @@ use ringback_channels::Channels;
 use ringback_channels::fake::FakeChannel;
 use ringback_dispatch::{Dispatcher, Planner, Settings, Surroundings, Unobserved};
 use ringback_sim::clock::{ManualClock, SeededChance};
-use ringback_store::{OpenOptions, Store};
+use ringback_store::{OpenOptions, Store, Whose};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -251,6 +251,34 @@ impl Town {
         }
         self.clock.set(to);
         self.rest().await;
+    }
+
+    /// A clock that is so far ahead of the node's.
+    pub fn clock_ahead(&self, seconds: u64) -> impl Fn() -> Timestamp + Send + Sync + 'static {
+        let clock = self.clock.clone();
+        move || ringback_callbacks::wire_time::plus(clock.now(), Duration::from_secs(seconds))
+    }
+
+    /// What another node, whose clock is right, would take over.
+    pub async fn lapsed_at(&self, now: Timestamp) -> usize {
+        let other = NodeId {
+            name: "two".into(),
+            boot: Uuid::from_u128(99),
+        };
+        let lease = self.settings.lease;
+        let lapsed = self
+            .store
+            .take_lapsed(&other, now, lease, Whose::Anybodys, 10);
+        lapsed.await.expect("a store").len()
+    }
+
+    /// What sets the clock forward later, from wherever it is called.
+    pub fn leap(&self, seconds: u64) -> impl FnOnce() + Send + 'static {
+        let clock = self.clock.clone();
+        move || {
+            let length = Duration::from_secs(seconds);
+            clock.set(ringback_callbacks::wire_time::plus(clock.now(), length));
+        }
     }
 
     /// The clock is set forward in one go: whatever waited meanwhile finds its moment past.

@@ -112,6 +112,105 @@ async fn a_clock_set_forward_ends_no_call() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_away_for_all_is_no_reason_to_end_the_other_nodes_calls() {
+    let mut town = Town::new(MONDAY).await;
+    town.agents(1).await;
+    town.calls
+        .otherwise(Script::talks(Duration::from_secs(2), minutes(180)));
+    let id = call(&town).await;
+    town.start_another().await;
+    town.pass(60).await;
+    // Longer than a lease; and the node that talks is the last to have the store back.
+    town.ailing.fails("everything", Ailment::Gone);
+    town.pass(90).await;
+    town.ailing.recovers();
+    town.ailing.fails("renew", Ailment::Gone);
+    town.pass(15).await;
+    town.ailing.recovers();
+    town.pass(120).await;
+    assert_eq!(town.calls.orphans(), Vec::<Value>::new());
+    assert_eq!(town.calls.live(), 1);
+    assert_eq!(town.callback(&id).await["state"], "talking");
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_loses_no_call_to_who_goes_by_the_right_one() {
+    let town = Town::new(MONDAY).await;
+    town.agents(1).await;
+    town.calls
+        .otherwise(Script::talks(Duration::from_secs(2), minutes(180)));
+    call(&town).await;
+    town.pass(10).await;
+    let right = town.clock_ahead(45);
+    town.ailing.goes_by(town.clock_ahead(45));
+    town.pass(60).await;
+    assert_eq!(town.lapsed_at(right()).await, 0);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn nobody_is_rung_under_a_claim_that_ran_out_meanwhile() {
+    let town = Town::new(MONDAY).await;
+    town.agents(1).await;
+    town.calls
+        .otherwise(Script::talks(Duration::from_secs(2), minutes(3)));
+    // The process is stopped between the record and the first ring, and cannot say that it goes on.
+    town.ailing.once_begun(town.leap(60));
+    town.ailing.fails("renew", Ailment::Gone);
+    let id = call(&town).await;
+    town.pass(5).await;
+    assert_eq!(town.calls.placed().len(), 0);
+    town.ailing.recovers();
+    town.pass(60).await;
+    assert_eq!(town.calls.placed().len(), 0);
+    // What became of the attempt nobody knows for certain, and policy decides.
+    let kinds = town.event_kinds(&id).await;
+    assert!(kinds.contains(&"rescued".to_owned()), "{kinds:?}");
+    town.pass(31 * 60).await;
+    assert_eq!(town.calls.placed().len(), 1);
+    town.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_the_lease_can_be_lengthened_after_keeps_nobody_from_being_rung() {
+    let town = Town::new(MONDAY).await;
+    town.agents(1).await;
+    town.calls
+        .otherwise(Script::talks(Duration::from_secs(2), minutes(3)));
+    town.ailing.once_begun(town.leap(60));
+    let id = call(&town).await;
+    town.pass(5).await;
+    assert_eq!(town.calls.placed().len(), 1);
+    assert_eq!(town.callback(&id).await["state"], "talking");
+    town.end().await;
+}
+
+#[tokio::test]
+async fn the_second_phone_is_not_rung_after_the_lease_ran_out_and_a_call_that_is_up_goes_on() {
+    for (receipt, live) in [
+        (Receipt::before_a_ring(()), 0),
+        // It tells of what has happened: a call that is up goes on without the store.
+        (Receipt::of(()), 1),
+    ] {
+        let town = Town::new(MONDAY).await;
+        town.agents(1).await;
+        let mut script = Script::ends(minutes(10), Script::busy().outcome);
+        let legs = Progress::Legs(json!({ "call_id": "x" }), receipt);
+        script.steps = vec![(Duration::from_secs(60), legs)];
+        town.calls.script(ADA, [script]);
+        call(&town).await;
+        town.pass(5).await;
+        town.ailing.fails("everything", Ailment::Gone);
+        town.pass(70).await;
+        assert_eq!(town.calls.live(), live);
+        town.ailing.recovers();
+        town.pass(5).await;
+        town.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_leg_that_cannot_be_recorded_because_the_claim_is_lost_is_not_dialled() {
     let town = Town::new(MONDAY).await;
     town.agents(1).await;

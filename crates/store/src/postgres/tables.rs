@@ -17,7 +17,7 @@ use crate::tables::{
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
-    ShareOrder, StateCount, StoreError,
+    ShareOrder, StateCount, StoreError, Whose,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -481,8 +481,14 @@ impl Tables for PgTables<'_> {
         self.list_due(now, limit)
     }
 
-    fn lapsed(&self, node: &NodeId, now: Timestamp, limit: usize) -> Result<Vec<Key>> {
-        self.list_lapsed(node, now, limit)
+    fn lapsed(
+        &self,
+        node: &NodeId,
+        now: Timestamp,
+        whose: Whose,
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        self.list_lapsed(node, now, whose, limit)
     }
 
     fn floor(&self, agents: usize, joined: &[Joined]) -> Result<Floor> {

@@ -24,7 +24,7 @@ use crate::tables::{
 };
 use crate::{
     AnyInteraction, ApiKey, CallbackQuery, CustomerQuery, InteractionQuery, Result, RulesMark,
-    StateCount, StoreError,
+    StateCount, StoreError, Whose,
 };
 use jiff::Timestamp;
 use ringback_callbacks::agent::{Agent, Presence};
@@ -333,8 +333,14 @@ impl Tables for SqliteTables<'_> {
         line::due(self.conn, now, limit)
     }
 
-    fn lapsed(&self, node: &NodeId, now: Timestamp, limit: usize) -> Result<Vec<Key>> {
-        line::lapsed(self.conn, node, now, limit)
+    fn lapsed(
+        &self,
+        node: &NodeId,
+        now: Timestamp,
+        whose: Whose,
+        limit: usize,
+    ) -> Result<Vec<Key>> {
+        line::lapsed(self.conn, node, now, whose, limit)
     }
 
     fn floor(&self, agents: usize, _joined: &[Joined]) -> Result<Floor> {

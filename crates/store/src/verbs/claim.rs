@@ -4,7 +4,7 @@ use super::path::carry_out;
 use super::seating::seat_waiting;
 use super::{House, Write};
 use crate::tables::{Needs, Tables};
-use crate::{ClaimOrder, Claimed, HeldClaim, Lapsed, Result, StoreError, effects};
+use crate::{ClaimOrder, Claimed, HeldClaim, Lapsed, Result, StoreError, Whose, effects};
 use jiff::Timestamp;
 use ringback_callbacks::callback::Callback;
 use ringback_callbacks::event::Actor;
@@ -34,9 +34,10 @@ pub(crate) fn take_lapsed(
     node: &NodeId,
     now: Timestamp,
     lease: Duration,
+    whose: Whose,
     limit: usize,
 ) -> Result<Vec<Lapsed>> {
-    let found = write.tables.lapsed(node, now, limit.max(1))?;
+    let found = write.tables.lapsed(node, now, whose, limit.max(1))?;
     write.tables.foresee(&found, now)?;
     let mut lapsed = Vec::new();
     for (tenant, id) in found {

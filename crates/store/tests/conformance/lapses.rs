@@ -5,7 +5,7 @@ use ringback_callbacks::ids::NodeId;
 use ringback_callbacks::lifecycle::{Command, Refusal};
 use ringback_callbacks::outcome::{CallResult, Verdict};
 use ringback_callbacks::state::State;
-use ringback_store::{HeldClaim, StoreError};
+use ringback_store::{HeldClaim, StoreError, Whose};
 use uuid::Uuid;
 
 pub async fn leases_are_lengthened(town: &Town) {
@@ -32,7 +32,7 @@ pub async fn leases_are_lengthened(town: &Town) {
     assert_eq!(town.next_wake().await, Some(later(61)));
     assert!(
         town.store
-            .take_lapsed(&node("two"), later(60), LEASE, 10)
+            .take_lapsed(&node("two"), later(60), LEASE, Whose::Anybodys, 10)
             .await
             .unwrap()
             .is_empty()
@@ -75,7 +75,7 @@ pub async fn a_lapsed_claim_changes_hands(town: &Town) {
     let claimed = town.claim_one(later(1)).await;
     let mut lapsed = town
         .store
-        .take_lapsed(&node("two"), later(31), LEASE, 10)
+        .take_lapsed(&node("two"), later(31), LEASE, Whose::Anybodys, 10)
         .await
         .unwrap();
     assert_eq!(lapsed.len(), 1);
@@ -124,21 +124,21 @@ pub async fn an_earlier_run_leaves_at_once(town: &Town) {
     };
     assert!(
         town.store
-            .take_lapsed(&other, later(2), LEASE, 10)
+            .take_lapsed(&other, later(2), LEASE, Whose::Anybodys, 10)
             .await
             .unwrap()
             .is_empty()
     );
     assert!(
         town.store
-            .take_lapsed(&node("one"), later(2), LEASE, 10)
+            .take_lapsed(&node("one"), later(2), LEASE, Whose::Anybodys, 10)
             .await
             .unwrap()
             .is_empty()
     );
     assert_eq!(
         town.store
-            .take_lapsed(&reborn, later(2), LEASE, 3)
+            .take_lapsed(&reborn, later(2), LEASE, Whose::Anybodys, 3)
             .await
             .unwrap()
             .len(),
@@ -146,7 +146,7 @@ pub async fn an_earlier_run_leaves_at_once(town: &Town) {
     );
     assert_eq!(
         town.store
-            .take_lapsed(&reborn, later(2), LEASE, 3)
+            .take_lapsed(&reborn, later(2), LEASE, Whose::Anybodys, 3)
             .await
             .unwrap()
             .len(),
@@ -154,7 +154,7 @@ pub async fn an_earlier_run_leaves_at_once(town: &Town) {
     );
     assert!(
         town.store
-            .take_lapsed(&reborn, later(2), LEASE, 3)
+            .take_lapsed(&reborn, later(2), LEASE, Whose::Anybodys, 3)
             .await
             .unwrap()
             .is_empty()
@@ -181,7 +181,7 @@ pub async fn what_was_in_the_air_comes_along(town: &Town) {
     };
     let mut lapsed = town
         .store
-        .take_lapsed(&reborn, later(5), LEASE, 10)
+        .take_lapsed(&reborn, later(5), LEASE, Whose::Anybodys, 10)
         .await
         .unwrap();
     let taken = lapsed.remove(0);
@@ -206,4 +206,25 @@ pub async fn what_was_in_the_air_comes_along(town: &Town) {
     assert_eq!(ended.outcome.as_ref().unwrap().verdict, Verdict::Unknown);
     assert_eq!(town.agent_now(1).await.engaged, None);
     town.is_healthy().await;
+}
+
+/// Who has just got the store back takes over what its own name left, and gives the others time to speak.
+pub async fn claims_of_others_can_be_left_alone(town: &Town) {
+    town.queue("pbx", dn_rules(4)).await;
+    for (last, name) in [(1, "one"), (2, "two")] {
+        town.book("pbx", voice(last), monday()).await;
+        let claimed = town.claim(name, later(1)).await.callbacks;
+        assert_eq!(claimed.len(), 1);
+    }
+    let take = async |whose| {
+        let lapsed = town
+            .store
+            .take_lapsed(&node("two"), later(60), LEASE, whose, 10)
+            .await
+            .unwrap();
+        lapsed.len()
+    };
+    assert_eq!(take(Whose::ThisNodes).await, 1);
+    assert_eq!(take(Whose::ThisNodes).await, 0);
+    assert_eq!(take(Whose::Anybodys).await, 1);
 }

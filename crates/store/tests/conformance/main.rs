@@ -115,6 +115,7 @@ conformance! {
         leases_are_lengthened,
         a_lapsed_claim_changes_hands,
         an_earlier_run_leaves_at_once,
+        claims_of_others_can_be_left_alone,
         what_was_in_the_air_comes_along,
     }
     reading {

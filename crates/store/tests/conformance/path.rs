@@ -10,7 +10,7 @@ use ringback_callbacks::ids::{AgentId, AttemptId, InteractionId};
 use ringback_callbacks::lifecycle::{Command, Progress, Refusal};
 use ringback_callbacks::outcome::{CallResult, Verdict};
 use ringback_callbacks::state::{Canceller, DueReason, State, Target};
-use ringback_store::{Applied, ApplyOrder, StoreError};
+use ringback_store::{Applied, ApplyOrder, StoreError, Whose};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -289,7 +289,7 @@ pub async fn a_late_holder_changes_nothing(town: &Town) {
     let dialling = town.call(later(1)).await;
     let lapsed = town
         .store
-        .take_lapsed(&node("two"), later(120), LEASE, 10)
+        .take_lapsed(&node("two"), later(120), LEASE, Whose::Anybodys, 10)
         .await
         .unwrap();
     assert_eq!(lapsed.len(), 1);

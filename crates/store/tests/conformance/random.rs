@@ -10,7 +10,7 @@ use ringback_callbacks::ids::AgentId;
 use ringback_callbacks::lifecycle::{Command, Progress};
 use ringback_callbacks::outcome::CallResult;
 use ringback_callbacks::state::{Canceller, State, Target};
-use ringback_store::{CallbackQuery, StoreError};
+use ringback_store::{CallbackQuery, StoreError, Whose};
 use std::collections::BTreeSet;
 
 const PLACES: usize = 2;
@@ -245,7 +245,11 @@ async fn act(town: &Town, deed: Deed, now: &mut Timestamp) -> Result<(), StoreEr
                 .await?;
         }
         Deed::TakeLapsed => {
-            for lapsed in town.store.take_lapsed(&node("one"), at, LEASE, 10).await? {
+            for lapsed in town
+                .store
+                .take_lapsed(&node("one"), at, LEASE, Whose::Anybodys, 10)
+                .await?
+            {
                 let rescue = Command::Rescue {
                     fence: lapsed.callback.fence,
                     learned: None,

@@ -8,6 +8,7 @@ use ringback_callbacks::lifecycle::{Command, Refusal};
 use ringback_callbacks::state::Canceller;
 use ringback_store::{
     AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Claimed, Result, Store, StoreError,
+    Whose,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -320,7 +321,9 @@ async fn no_leg_is_noted_behind_the_back_of_who_takes_over() {
     let store = Arc::clone(&two.store);
     let taking = tokio::spawn(async move {
         let late = later(60);
-        store.take_lapsed(&node("two"), late, LEASE, 10).await
+        store
+            .take_lapsed(&node("two"), late, LEASE, Whose::Anybodys, 10)
+            .await
     });
     stands_still(&one, "relation").await;
     let store = Arc::clone(&one.store);
@@ -486,7 +489,7 @@ async fn whoever_is_late_changes_nothing() {
     // The first one sleeps for longer than its lease, and the second takes over.
     let mut lapsed = two
         .store
-        .take_lapsed(&node("two"), later(120), LEASE, 10)
+        .take_lapsed(&node("two"), later(120), LEASE, Whose::Anybodys, 10)
         .await
         .unwrap();
     let taken = lapsed.remove(0).callback;

@@ -8,7 +8,7 @@ use super::{Ahead, PgTables};
 use crate::rows::{count, int, ms, queue_id, tenant_of, time};
 use crate::seats::{Waiting, seat_name};
 use crate::tables::{Floor, Joined, Key, LineOf, Seat};
-use crate::{Result, Soonest};
+use crate::{Result, Soonest, Whose};
 use jiff::Timestamp;
 use ringback_callbacks::ids::{AgentId, InteractionId, NodeId, QueueId, TenantId};
 use ringback_callbacks::state::Target;
@@ -69,15 +69,24 @@ impl PgTables<'_> {
         &self,
         node: &NodeId,
         now: Timestamp,
+        whose: Whose,
         limit: usize,
     ) -> Result<Vec<Key>> {
+        let anybodys = whose == Whose::Anybodys;
         let rows = self.ask(
             &self.locking(
                 "SELECT tenant, id, doc, writes FROM callbacks
-                 WHERE claim_until IS NOT NULL AND (claim_until <= $1 OR (claim_node = $2 AND claim_boot <> $3))
+                 WHERE claim_until IS NOT NULL AND ((claim_until <= $1 AND ($5 OR claim_node = $2))
+                     OR (claim_node = $2 AND claim_boot <> $3))
                  LIMIT $4",
             ),
-            &[&ms(now), &node.name.as_str(), &node.boot, &int(limit.max(1) as u64)],
+            &[
+                &ms(now),
+                &node.name.as_str(),
+                &node.boot,
+                &int(limit.max(1) as u64),
+                &anybodys,
+            ],
         )?;
         self.take_all(&rows)
     }

@@ -4,7 +4,7 @@ use super::{all, at_most, blob, number, one, tenant_of, text, uuid};
 use crate::rows::{ms, queue_id, time};
 use crate::seats::{Waiting, seat_name};
 use crate::tables::{Key, LineOf};
-use crate::{Result, Soonest};
+use crate::{Result, Soonest, Whose};
 use jiff::Timestamp;
 use ringback_callbacks::ids::{AgentId, InteractionId, NodeId, QueueId, TenantId};
 use ringback_callbacks::state::Target;
@@ -24,15 +24,22 @@ pub(super) fn lapsed(
     conn: &Connection,
     node: &NodeId,
     now: Timestamp,
+    whose: Whose,
     limit: usize,
 ) -> Result<Vec<Key>> {
     all(
         conn,
-        "SELECT tenant, id FROM callbacks WHERE claim_until <= ?1
+        "SELECT tenant, id FROM callbacks WHERE claim_until <= ?1 AND (?5 OR claim_node = ?2)
          UNION SELECT tenant, id FROM callbacks
              WHERE claim_until IS NOT NULL AND claim_node = ?2 AND claim_boot <> ?3
          LIMIT ?4",
-        params![ms(now), node.name, blob(&node.boot), at_most(limit)],
+        params![
+            ms(now),
+            node.name,
+            blob(&node.boot),
+            at_most(limit),
+            whose == Whose::Anybodys
+        ],
         key_of,
     )
 }
