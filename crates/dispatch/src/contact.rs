@@ -25,9 +25,10 @@ impl Contact {
         self.lease / 3
     }
 
-    /// When to look again at the latest.
-    pub fn next(&self, now: Timestamp) -> Timestamp {
-        plus(now, self.longest())
+    /// When to look again at the latest, where there are claims of others to judge of.
+    pub fn next(&self) -> Timestamp {
+        self.span
+            .map_or(Timestamp::MIN, |(_, last)| plus(last, self.longest()))
     }
 
     /// A look went well, from its beginning to its end.

@@ -61,6 +61,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
                 () = parts.clock.sleep_until(until.min(plus(now, DEAF))) => {}
             }
         }
+        let in_touch = wheel.contact.next();
         let mut rests = true;
         while rests {
             tokio::select! {
@@ -70,7 +71,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
                 () = parts.room.notified() => rests = false,
                 () = parts.planner.news.notified() => rests = false,
                 signal = signals.recv() => {
-                    rests = heed(&parts, signal, &mut until);
+                    rests = heed(&parts, signal, in_touch, &mut until);
                     heard += 1;
                 }
                 () = parts.clock.sleep_until(until) => rests = false,
@@ -82,7 +83,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
                     Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 };
-                rests &= heed(&parts, signal, &mut until);
+                rests &= heed(&parts, signal, in_touch, &mut until);
                 heard += 1;
             }
         }
@@ -97,7 +98,7 @@ pub async fn turn(parts: Arc<Parts>, tasks: TaskTracker) {
                     return;
                 }
                 let mut whenever = Timestamp::MAX;
-                heed(&parts, signal, &mut whenever);
+                heed(&parts, signal, Timestamp::MAX, &mut whenever);
             }
         }
     }
@@ -195,7 +196,7 @@ impl Wheel {
             }
         });
         // Whoever is to judge of others' claims keeps in touch while there are any.
-        let in_touch = soonest.lapse.map(|_| self.contact.next(looked));
+        let in_touch = soonest.lapse.map(|_| self.contact.next());
         let rest = [paced, planned, in_touch].into_iter().flatten().min();
         let rest = rest.map(|rest| rest.max(floor));
         Ok([wake, rest].into_iter().flatten().min())
@@ -203,8 +204,14 @@ impl Wheel {
 }
 
 /// Passes a signal on to whom it concerns. Whether the wheel may rest all the same: a booking for later only says when to
-/// look, and thousands of them in a second are no reason to ask the store thousands of times what is due.
-fn heed(parts: &Parts, signal: Result<Signal, RecvError>, until: &mut Timestamp) -> bool {
+/// look, and thousands of them in a second are no reason to ask the store thousands of times what is due. While somebody
+/// has a claim, it does not rest beyond `in_touch`.
+fn heed(
+    parts: &Parts,
+    signal: Result<Signal, RecvError>,
+    in_touch: Timestamp,
+    until: &mut Timestamp,
+) -> bool {
     match signal {
         Ok(Signal::Callback {
             tenant,
@@ -215,8 +222,12 @@ fn heed(parts: &Parts, signal: Result<Signal, RecvError>, until: &mut Timestamp)
             parts.nudge(&tenant, id);
             match then {
                 // What a plan makes of it is asked for at once.
-                Then::Rest(at) | Then::Claimed(at) if !parts.planner.plans(&tenant, &queue) => {
+                Then::Rest(at) if !parts.planner.plans(&tenant, &queue) => {
                     *until = at.min(*until);
+                    return true;
+                }
+                Then::Claimed(at) if !parts.planner.plans(&tenant, &queue) => {
+                    *until = at.min(in_touch).min(*until);
                     return true;
                 }
                 Then::Rest(_) | Then::Claimed(_) | Then::Look => {}

@@ -12,7 +12,7 @@ use ringback_channels::Channels;
 use ringback_channels::fake::FakeChannel;
 use ringback_dispatch::{Dispatcher, Planner, Settings, Surroundings, Unobserved};
 use ringback_sim::clock::{ManualClock, SeededChance};
-use ringback_store::{OpenOptions, Store, Whose};
+use ringback_store::{ClaimOrder, OpenOptions, Store, Whose};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -259,12 +259,23 @@ impl Town {
         move || ringback_callbacks::wire_time::plus(clock.now(), Duration::from_secs(seconds))
     }
 
+    /// Another node claims what is due, and is not heard of again.
+    pub async fn claimed_elsewhere(&self) -> usize {
+        let order = ClaimOrder {
+            node: elsewhere(),
+            now: self.clock.now(),
+            lease: self.settings.lease,
+            limit: 10,
+            places: 10,
+            picks: Vec::new(),
+        };
+        let claimed = self.store.claim_due(order).await.expect("a store");
+        claimed.callbacks.len()
+    }
+
     /// What another node, whose clock is right, would take over.
     pub async fn lapsed_at(&self, now: Timestamp) -> usize {
-        let other = NodeId {
-            name: "two".into(),
-            boot: Uuid::from_u128(99),
-        };
+        let other = elsewhere();
         let lease = self.settings.lease;
         let lapsed = self
             .store
@@ -448,5 +459,12 @@ impl Town {
             status,
             serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         )
+    }
+}
+
+fn elsewhere() -> NodeId {
+    NodeId {
+        name: "elsewhere".into(),
+        boot: Uuid::from_u128(99),
     }
 }

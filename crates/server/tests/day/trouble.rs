@@ -135,6 +135,22 @@ async fn a_store_that_was_away_for_all_is_no_reason_to_end_the_other_nodes_calls
 }
 
 #[tokio::test]
+async fn a_node_that_had_nothing_to_do_rescues_as_soon_as_one_that_had() {
+    let mut town = Town::new(MONDAY).await;
+    town.crash().await;
+    // It claims nothing itself, so that nothing but another's claim gives it a reason to look.
+    town.settings.max_claims = 0;
+    town.start_again().await;
+    town.agents(1).await;
+    let id = town.book(json!({ "customer_number": ADA })).await;
+    town.pass(200).await;
+    assert_eq!(town.claimed_elsewhere().await, 1);
+    town.pass(30 + 5).await;
+    assert_eq!(town.callback(&id).await["state"], "queued");
+    town.end().await;
+}
+
+#[tokio::test]
 async fn a_clock_that_was_set_back_loses_no_call_to_who_goes_by_the_right_one() {
     let town = Town::new(MONDAY).await;
     town.agents(1).await;
