@@ -363,13 +363,19 @@ pub(crate) trait Tables {
     // ── agents ───────────────────────────────────────────────────────────────────────────────────
 
     fn agent(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>>;
+    /// The agent as they are now, to themselves: until this transaction ends nobody puts anything in their hands, and
+    /// nothing is passed on to them.
+    fn agent_alone(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>>;
+    /// Whether there is such an agent. Until this transaction ends nobody removes them; what they do is not held up.
+    fn agent_stays(&self, tenant: &TenantId, id: AgentId) -> Result<bool>;
     /// In order of ids.
     fn agents(&self, tenant: &TenantId, limit: usize) -> Result<Vec<Agent>>;
     /// How many free agents serve a queue.
     fn free_in_queue(&self, tenant: &TenantId, queue: &QueueId) -> Result<u64>;
     /// Whether callbacks that were passed on to the agent wait.
     fn is_awaited(&self, tenant: &TenantId, id: AgentId) -> Result<bool>;
-    /// Creates the agent, or changes what is configuration: name, phone, queues, revision.
+    /// Creates the agent (revision 1), or changes what is configuration: name, phone, queues, revision. The revision must
+    /// be the one after what is stored: whoever was faster is not written over.
     fn write_agent(&self, agent: &Agent) -> Result<()>;
     fn delete_agent(&self, tenant: &TenantId, id: AgentId) -> Result<()>;
     /// Who becomes ready begins to wait now. False if there is no such agent.

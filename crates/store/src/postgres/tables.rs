@@ -530,6 +530,14 @@ impl Tables for PgTables<'_> {
         self.read_agent(tenant, id)
     }
 
+    fn agent_alone(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>> {
+        self.lock_agent(tenant, id)
+    }
+
+    fn agent_stays(&self, tenant: &TenantId, id: AgentId) -> Result<bool> {
+        self.keep_agent(tenant, id)
+    }
+
     fn agents(&self, tenant: &TenantId, limit: usize) -> Result<Vec<Agent>> {
         self.list_agents(tenant, limit)
     }

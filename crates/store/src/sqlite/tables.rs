@@ -393,6 +393,15 @@ impl Tables for SqliteTables<'_> {
         agents::read(self.conn, tenant, id)
     }
 
+    // There is one writer: what it has read nobody changes.
+    fn agent_alone(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>> {
+        agents::read(self.conn, tenant, id)
+    }
+
+    fn agent_stays(&self, tenant: &TenantId, id: AgentId) -> Result<bool> {
+        Ok(agents::read(self.conn, tenant, id)?.is_some())
+    }
+
     fn agents(&self, tenant: &TenantId, limit: usize) -> Result<Vec<Agent>> {
         agents::list(self.conn, tenant, limit)
     }

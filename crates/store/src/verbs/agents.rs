@@ -87,7 +87,8 @@ pub(crate) fn set_presence(
 
 pub(crate) fn remove(write: &mut Write<'_>, tenant: &TenantId, id: AgentId) -> Result<bool> {
     let tables = write.tables;
-    let Some(agent) = tables.agent(tenant, id)? else {
+    // What is looked at here must still be so when the agent goes: an offer or a transfer may be on its way.
+    let Some(agent) = tables.agent_alone(tenant, id)? else {
         return Ok(false);
     };
     if agent.engaged.is_some() {

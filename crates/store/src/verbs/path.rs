@@ -67,7 +67,7 @@ pub(crate) fn apply(write: &mut Write<'_>, house: &House, order: ApplyOrder) -> 
         });
     }
     if let Command::TransferToAgent { agent } = &command
-        && write.tables.agent(&tenant, *agent)?.is_none()
+        && !write.tables.agent_stays(&tenant, *agent)?
     {
         return Err(conflict("agent_id", "not_found", "there is no such agent"));
     }

@@ -1,11 +1,12 @@
-//! What is PostgreSQL's own: the shape of the schema, the order of events, two nodes on one database, many that start
-//! at once, months that come and go, and by what rows are found.
+//! What is PostgreSQL's own: the shape of the schema, the order of events, two nodes on one database, what one of them
+//! decides while the other one writes, many that start at once, months that come and go, and by what rows are found.
 
 #[path = "../conformance/town.rs"]
 #[allow(dead_code)]
 mod town;
 
 mod catalog;
+mod meanwhile;
 mod months;
 mod nodes;
 mod order;
@@ -13,6 +14,7 @@ mod plans;
 mod schema;
 
 use ringback_sim::postgres::{Database, Ground as Soil, shared};
+use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 use town::{Ground, Town};
 
@@ -37,4 +39,25 @@ pub async fn connect(url: &str) -> Client {
         let _ = connection.await;
     });
     client
+}
+
+/// Until so many transactions in the town's database wait for a lock of this kind: `transactionid` for another one to
+/// end, `relation` for a table.
+pub async fn stand_still(town: &Town, kind: &str, number: i64) {
+    let watch = connect(&town.url).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = $1";
+    for _ in 0..3000 {
+        if watch
+            .query_one(waits, &[&kind])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            >= number
+        {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("fewer than {number} wait");
 }

@@ -1,7 +1,7 @@
 //! Two nodes on one database: what one of them has taken, the other has not.
 
 use crate::town::*;
-use crate::{connect, database};
+use crate::{connect, database, stand_still};
 use ringback_callbacks::guard::Guard;
 use ringback_callbacks::ids::{AttemptId, InteractionId};
 use ringback_callbacks::lifecycle::{Command, Refusal};
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Nobody waits longer than this for something that is bound to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same town, as another node sees it.
-async fn beside(town: &Town) -> Town {
+pub async fn beside(town: &Town) -> Town {
     let mut other = Town::open(town.url.clone(), Ground::Elsewhere).await;
     other.chance = Dice::new(23);
     other
@@ -282,7 +282,7 @@ async fn a_queue_whose_places_another_node_gives_out_is_stepped_over() {
     };
     let store = Arc::clone(&one.store);
     let first = tokio::spawn(async move { store.claim_due(only_one).await });
-    stands_still(&one, "transactionid").await;
+    stand_still(&one, "transactionid", 1).await;
 
     let looked = two.claim("two", later(61));
     let looked = tokio::time::timeout(PATIENCE, looked);
@@ -325,14 +325,14 @@ async fn no_leg_is_noted_behind_the_back_of_who_takes_over() {
             .take_lapsed(&node("two"), late, LEASE, Whose::Anybodys, 10)
             .await
     });
-    stands_still(&one, "relation").await;
+    stand_still(&one, "relation", 1).await;
     let store = Arc::clone(&one.store);
     let noting = tokio::spawn(async move {
         let legs = json!({ "customer": "a second leg" });
         let fence = dialling.fence;
         store.note_legs(&tenant(), attempt, fence, legs).await
     });
-    stands_still(&one, "transactionid").await;
+    stand_still(&one, "transactionid", 1).await;
     stalled.batch_execute("ROLLBACK").await.unwrap();
 
     let taken = taking.await.unwrap().expect("is taken over");
@@ -366,7 +366,7 @@ async fn events_of_a_callback_are_told_in_their_order() {
     let store = Arc::clone(&two.store);
     let claiming =
         tokio::spawn(async move { store.claim_due(claim_order("two", later(70))).await });
-    stands_still(&one, "relation").await;
+    stand_still(&one, "relation", 1).await;
     let back = Command::Release {
         fence: claimed.fence,
         guard: Guard::NoAgent,
@@ -418,27 +418,6 @@ async fn a_lock_that_somebody_keeps_is_told_as_what_passes() {
         .expect("it is free");
     assert_eq!(ended.last_result, Some(reached().result));
 }
-
-/// Until a transaction in the town's database waits for a lock of this kind.
-async fn stands_still(town: &Town, kind: &str) {
-    let watch = connect(&town.url).await;
-    let waits = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = $1";
-    for _ in 0..3000 {
-        if watch
-            .query_one(waits, &[&kind])
-            .await
-            .unwrap()
-            .get::<_, i64>(0)
-            > 0
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("nobody waits");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_key_has_one_callback_and_one_answer() {
     let one = postgres().await;

@@ -29,16 +29,35 @@ impl PgTables<'_> {
         Ok(row.and_then(|row| row.agent).map(|agent| (*agent).clone()))
     }
 
+    /// The row as it is now, with a lock that everything else waits for (and claims step over).
+    pub(super) fn lock_agent(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>> {
+        let sql = format!("SELECT {AGENT} FROM agents WHERE tenant = $1 AND id = $2 FOR UPDATE");
+        let rows = self.ask(&sql, &[&tenant.as_str(), &id.0])?;
+        rows.first().map(agent_of).transpose()
+    }
+
+    /// The weakest lock there is: only who removes the agent waits for it, and it waits for nobody else. A transfer holds
+    /// what is known of a number when it comes here; if it waited for a claim, which has the free agents and may want
+    /// that number, the two would wait for each other.
+    pub(super) fn keep_agent(&self, tenant: &TenantId, id: AgentId) -> Result<bool> {
+        let rows = self.ask_now(
+            "SELECT 1 FROM agents WHERE tenant = $1 AND id = $2 FOR KEY SHARE",
+            &[&tenant.as_str(), &id.0],
+        )?;
+        Ok(!rows.is_empty())
+    }
+
     pub(super) fn list_agents(&self, tenant: &TenantId, limit: usize) -> Result<Vec<Agent>> {
         let sql = format!("SELECT {AGENT} FROM agents WHERE tenant = $1 ORDER BY id LIMIT $2");
         let rows = self.ask(&sql, &[&tenant.as_str(), &int(limit as u64)])?;
         rows.iter().map(agent_of).collect()
     }
 
-    /// The statement for everybody who is free; `$1`: how many at most.
+    /// The statement for everybody who is free; `$1`: how many at most. They are locked as they would be by being changed,
+    /// and no more: see `keep_agent`.
     pub(super) fn free_agents(&self) -> String {
         let lock = if self.writing {
-            "FOR UPDATE SKIP LOCKED"
+            "FOR NO KEY UPDATE SKIP LOCKED"
         } else {
             ""
         };
@@ -76,11 +95,19 @@ impl PgTables<'_> {
 
     pub(super) fn put_agent(&self, agent: &Agent) -> Result<()> {
         let queues: Vec<&str> = agent.queues.iter().map(QueueId::as_str).collect();
+        // Unlike a queue an agent may be gone: then a change of them must not bring them back.
         self.write(
-            "INSERT INTO agents (tenant, id, name, dn, route, presence, auto_accept, engaged, idle_since, revision, queues)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-             ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, dn = excluded.dn, route = excluded.route,
-                 auto_accept = excluded.auto_accept, revision = excluded.revision, queues = excluded.queues",
+            "WITH changed AS (
+                 UPDATE agents SET name = $3, dn = $4, route = $5, auto_accept = $7, revision = $10, queues = $11
+                 WHERE tenant = $1 AND id = $2 AND revision = $10 - 1
+                 RETURNING 1),
+             new AS (
+                 INSERT INTO agents (tenant, id, name, dn, route, presence, auto_accept, engaged, idle_since, revision,
+                     queues)
+                 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 WHERE $10 = 1
+                 ON CONFLICT (tenant, id) DO NOTHING
+                 RETURNING 1)
+             SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM changed UNION ALL SELECT 1 FROM new) THEN changed_meanwhile() END",
             &[
                 &agent.tenant.as_str(),
                 &agent.id.0,
