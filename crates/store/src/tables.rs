@@ -206,6 +206,7 @@ pub(crate) trait Tables {
         confirmed: &[(&Callback, Option<&str>)],
     ) -> Result<()>;
     fn interaction(&self, tenant: &TenantId, id: InteractionId) -> Result<Option<InteractionRow>>;
+    /// Of any kind, with its whole document.
     fn any_interaction(
         &self,
         tenant: &TenantId,

@@ -1,6 +1,5 @@
 //! Bodies: large ones in chunks, replaced whole, forgotten when they broke off.
 
-use crate::booking::interaction;
 use crate::town::*;
 use ringback_callbacks::event::Actor;
 use ringback_callbacks::ids::InteractionId;
@@ -175,7 +174,7 @@ pub async fn an_empty_body(town: &Town) {
 }
 
 pub async fn a_body_of_another_kind(town: &Town) {
-    let call = interaction(town, None).await;
+    let call = town.recorded(None).await;
     town.store
         .append_body(&tenant(), Uuid::from_u128(1), 0, vec![1; 10], monday())
         .await

@@ -3,16 +3,14 @@
 use crate::town::*;
 use ringback_callbacks::callback::PromiseState;
 use ringback_callbacks::customer::Customer;
-use ringback_callbacks::event::Actor;
 use ringback_callbacks::guard::Guard;
 use ringback_callbacks::ids::{CustomerId, InteractionId, TenantId};
-use ringback_callbacks::interaction::{BodyKind, EntityType, Interaction};
+use ringback_callbacks::interaction::BodyKind;
 use ringback_callbacks::lifecycle::{Command, Refusal};
 use ringback_callbacks::state::{Canceller, State};
-use ringback_store::{AcceptOrder, Acceptance, CallbackQuery, RecordOrder, StoreError};
+use ringback_store::{AcceptOrder, Acceptance, CallbackQuery, StoreError};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::time::Duration;
 use uuid::Uuid;
 
 pub async fn everything_is_there(town: &Town) {
@@ -326,7 +324,7 @@ pub async fn a_parent_must_take_children(town: &Town) {
 
 pub async fn children_join_the_thread(town: &Town) {
     town.staffed().await;
-    let call = interaction(town, None).await;
+    let call = town.recorded(None).await;
     let child = with(voice(1), json!({ "parent_id": call.id.to_string() }));
     let child = town.book("billing", child, monday()).await;
     assert_eq!(
@@ -490,40 +488,4 @@ async fn forbid(town: &Town, id: &str, last: u32) {
         revision: 0,
     };
     town.store.put_customer(customer, None).await.unwrap();
-}
-
-/// A recorded telephone call.
-pub async fn interaction(town: &Town, parent: Option<InteractionId>) -> Interaction {
-    use ringback_callbacks::clock::Chance;
-    let interaction = Interaction {
-        tenant: tenant(),
-        id: InteractionId(town.chance.uuid()),
-        customer: CustomerId::parse("C-9").unwrap(),
-        entity_type: EntityType::PHONE_CALL,
-        kind: "Inbound".to_owned(),
-        sub_type: None,
-        media_type: "voice".to_owned(),
-        parent,
-        thread: None,
-        external_id: Some("call-9".to_owned()),
-        owner: None,
-        creator_app: 5,
-        created_at: ringback_callbacks::wire_time::plus(monday(), Duration::from_millis(5)),
-        ended_at: None,
-        timeshift: None,
-        category: None,
-        category_by_hand: false,
-        allow_children: true,
-        subject: None,
-        stopped_reason: None,
-        bodies: Default::default(),
-        udata: None,
-    };
-    let order = RecordOrder {
-        interaction,
-        status: 3,
-        actor: Actor::Application(5),
-        now: monday(),
-    };
-    town.store.record(order).await.expect("a record")
 }

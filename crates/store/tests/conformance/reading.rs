@@ -1,6 +1,5 @@
 //! Lists and their filters, pages, search, events in order, and the answer to "why not yet?".
 
-use crate::booking::interaction;
 use crate::town::*;
 use ringback_callbacks::agent::Presence;
 use ringback_callbacks::guard::{Guard, Held};
@@ -31,7 +30,7 @@ async fn found(town: &Town, query: CallbackQuery) -> Vec<InteractionId> {
 pub async fn every_filter(town: &Town) {
     town.staffed().await;
     town.queue("second", rules(json!({}))).await;
-    let root = interaction(town, None).await;
+    let root = town.recorded(None).await;
     let plain = town.book("second", voice(1), monday()).await;
     let rich = json!({
         "customer_number": number(2), "desired_response_type": "Voice", "after_failures": 1,
@@ -304,8 +303,8 @@ pub async fn words_are_found(town: &Town) {
 
 pub async fn every_kind_of_interaction(town: &Town) {
     town.staffed().await;
-    let call = interaction(town, None).await;
-    let chat = interaction(town, Some(call.id)).await;
+    let call = town.recorded(None).await;
+    let chat = town.recorded(Some(call.id)).await;
     assert_eq!(chat.thread.as_deref(), Some(call.id.to_string().as_str()));
     let child = with(
         voice(1),

@@ -8,8 +8,9 @@ use ringback_callbacks::callback::Callback;
 use ringback_callbacks::clock::Chance;
 use ringback_callbacks::event::Actor;
 use ringback_callbacks::ids::{
-    AgentId, AttemptId, InteractionId, NodeId, OfferId, QueueId, TenantId,
+    AgentId, AttemptId, CustomerId, InteractionId, NodeId, OfferId, QueueId, TenantId,
 };
+use ringback_callbacks::interaction::{EntityType, Interaction};
 use ringback_callbacks::lifecycle::{Begin, Command};
 use ringback_callbacks::outcome::{CallResult, Outcome, PlatformCode};
 use ringback_callbacks::queue::{Queue, QueueRules};
@@ -19,7 +20,7 @@ use ringback_callbacks::wire_time;
 use ringback_sim::postgres::{self, Database};
 use ringback_store::{
     AcceptOrder, Acceptance, Applied, ApplyOrder, ClaimOrder, Claimed, Idempotent, OpenOptions,
-    Result, Store, StoreError, StoredAnswer,
+    RecordOrder, Result, Store, StoreError, StoredAnswer,
 };
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex};
@@ -312,6 +313,41 @@ impl Town {
 
     pub async fn book(&self, queue: &str, request: Value, now: Timestamp) -> Callback {
         self.try_book(queue, request, now).await.expect("a booking")
+    }
+
+    /// A recorded telephone call.
+    pub async fn recorded(&self, parent: Option<InteractionId>) -> Interaction {
+        let interaction = Interaction {
+            tenant: tenant(),
+            id: InteractionId(self.chance.uuid()),
+            customer: CustomerId::parse("C-9").expect("a customer's id"),
+            entity_type: EntityType::PHONE_CALL,
+            kind: "Inbound".to_owned(),
+            sub_type: None,
+            media_type: "voice".to_owned(),
+            parent,
+            thread: None,
+            external_id: Some("call-9".to_owned()),
+            owner: None,
+            creator_app: 5,
+            created_at: wire_time::plus(monday(), Duration::from_millis(5)),
+            ended_at: None,
+            timeshift: None,
+            category: None,
+            category_by_hand: false,
+            allow_children: true,
+            subject: None,
+            stopped_reason: None,
+            bodies: Default::default(),
+            udata: None,
+        };
+        let order = RecordOrder {
+            interaction,
+            status: 3,
+            actor: Actor::Application(5),
+            now: monday(),
+        };
+        self.store.record(order).await.expect("a record")
     }
 
     pub async fn claim(&self, name: &str, now: Timestamp) -> Claimed {

@@ -6,12 +6,18 @@ use crate::town::*;
 use crate::{connect, stand_still};
 use jiff::Timestamp;
 use ringback_callbacks::agent::Agent;
+use ringback_callbacks::event::Actor;
 use ringback_callbacks::ids::{AgentId, InteractionId};
+use ringback_callbacks::interaction::BodyKind;
 use ringback_callbacks::lifecycle::Command;
-use ringback_store::{Applied, ApplyOrder, ClaimOrder, Result, Store, StoreError};
+use ringback_store::{
+    AnyInteraction, Applied, ApplyOrder, BodyOrder, ClaimOrder, HeldClaim, Result, Store,
+    StoreError,
+};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 /// A transaction of the test's own, in which this has been done and which goes on.
 async fn holding(town: &Town, sql: &str) -> Client {
@@ -232,6 +238,102 @@ async fn a_transfer_waits_for_no_claim() {
     passed.unwrap().expect("a transfer");
     end(stalled, "ROLLBACK").await;
     assert_eq!(claim.await.unwrap().expect("a claim").callbacks.len(), 1);
+    one.is_healthy().await;
+    two.store.close().await;
+}
+
+/// The bytes of a body have arrived, and take its place.
+fn finish(
+    town: &Town,
+    id: InteractionId,
+    kind: BodyKind,
+    upload: Uuid,
+) -> JoinHandle<Result<AnyInteraction>> {
+    let store: Arc<dyn Store> = Arc::clone(&town.store);
+    tokio::spawn(async move {
+        store
+            .append_body(&tenant(), upload, 0, vec![7; 10], later(1))
+            .await?;
+        let order = BodyOrder {
+            tenant: tenant(),
+            id,
+            kind,
+            mime: "text/plain".to_owned(),
+            size: 10,
+            upload,
+            actor: Actor::Application(5),
+            now: later(2),
+        };
+        store.finish_body(order).await
+    })
+}
+
+/// Whoever puts the plain text of this interaction in its place meets somebody who is doing the same, and stands still
+/// there; what it decides by it has read.
+async fn stalling_text(town: &Town, id: InteractionId) -> Client {
+    let kind = BodyKind::PlainText.name();
+    let body = format!(
+        "INSERT INTO bodies (tenant, interaction, kind, upload) VALUES ('default', '{}', '{kind}', gen_random_uuid())",
+        id.0
+    );
+    holding(town, &body).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_bodies_of_a_recorded_call_are_both_kept() {
+    let one = postgres().await;
+    let two = beside(&one).await;
+    let call = one.recorded(None).await.id;
+    let stalled = stalling_text(&one, call).await;
+    let text = finish(&one, call, BodyKind::PlainText, Uuid::from_u128(1));
+    stand_still(&one, 1).await;
+    let bytes = finish(&two, call, BodyKind::BinaryContent, Uuid::from_u128(2));
+    stand_still(&one, 2).await;
+    end(stalled, "ROLLBACK").await;
+    text.await.unwrap().expect("a body");
+    bytes.await.unwrap().expect("a body");
+
+    let found = one.store.interaction(&tenant(), call).await.unwrap();
+    let Some(AnyInteraction::Other(found)) = found else {
+        panic!("a recorded call, not {found:?}")
+    };
+    let bodies = &found.interaction.bodies;
+    assert!(bodies.plain_text.is_some() && bodies.binary_content.is_some());
+    assert_eq!(found.revision, 3);
+    for kind in [BodyKind::PlainText, BodyKind::BinaryContent] {
+        let chunk = two.store.read_body(&tenant(), call, kind, 0).await.unwrap();
+        assert_eq!(chunk, Some(vec![7; 10]), "{kind:?}");
+    }
+    one.is_healthy().await;
+    two.store.close().await;
+}
+
+/// A lease is lengthened without an event, whose number would show that somebody else has written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_body_does_not_shorten_a_lease_again() {
+    let one = postgres().await;
+    one.staffed().await;
+    let two = beside(&one).await;
+    one.book("billing", voice(1), monday()).await;
+    let held = one.claim_one(later(1)).await;
+    let id = held.interaction.id;
+    let stalled = stalling_text(&one, id).await;
+    let text = finish(&one, id, BodyKind::PlainText, Uuid::from_u128(1));
+    stand_still(&one, 1).await;
+    let claim = HeldClaim {
+        tenant: tenant(),
+        callback: id,
+        fence: held.fence,
+    };
+    let lost = two.store.renew(&node("one"), later(300), vec![claim]).await;
+    assert_eq!(lost.expect("a renewal"), []);
+    end(stalled, "ROLLBACK").await;
+
+    text.await.unwrap().expect("a body");
+    let now = one.get(&held).await;
+    assert!(now.interaction.bodies.plain_text.is_some());
+    let claim = now.state.claim().expect("a claim");
+    assert_eq!(claim.until, later(300));
     one.is_healthy().await;
     two.store.close().await;
 }

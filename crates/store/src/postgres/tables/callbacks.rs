@@ -110,8 +110,11 @@ impl PgTables<'_> {
         tenant: &TenantId,
         id: InteractionId,
     ) -> Result<Option<AnyInteraction>> {
+        if self.writing {
+            return self.read_any_to_change(tenant, id);
+        }
         let rows = self.ask(
-            "SELECT i.doc, c.doc, c.tenant, c.id, c.writes FROM interactions i
+            "SELECT i.doc, c.doc FROM interactions i
              LEFT JOIN callbacks c ON c.tenant = i.tenant AND c.id = i.id WHERE i.tenant = $1 AND i.id = $2",
             &[&tenant.as_str(), &id.0],
         )?;
@@ -119,6 +122,26 @@ impl PgTables<'_> {
             return Ok(None);
         };
         any_of(get(row, 0)?, get(row, 1)?)
+    }
+
+    /// What is decided about is what is written over: a callback is taken into the set, so that it is checked when it is
+    /// written whether it is still the one that was read; another interaction has no count of its writes and is locked.
+    fn read_any_to_change(
+        &self,
+        tenant: &TenantId,
+        id: InteractionId,
+    ) -> Result<Option<AnyInteraction>> {
+        if let Some(callback) = self.read_callback(tenant, id)? {
+            return Ok(Some(AnyInteraction::Callback(Box::new(callback))));
+        }
+        let rows = self.ask(
+            "SELECT doc FROM interactions WHERE tenant = $1 AND id = $2 FOR UPDATE",
+            &[&tenant.as_str(), &id.0],
+        )?;
+        match rows.first() {
+            Some(row) => any_of(get(row, 0)?, None),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn put_interaction(&self, interaction: &Interaction, doc: &str) -> Result<()> {
