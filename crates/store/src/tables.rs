@@ -73,7 +73,7 @@ pub(crate) struct SlotCount {
     pub start: Timestamp,
     /// By callbacks.
     pub booked: u32,
-    /// By holds that are not past their time.
+    /// By holds.
     pub held: u32,
 }
 
@@ -291,12 +291,13 @@ pub(crate) trait Tables {
 
     // ── places in slots ──────────────────────────────────────────────────────────────────────────
 
-    /// Taken places of slots that begin in a stretch, in order, without what `leaves` hold.
+    /// Taken places of slots that begin in a stretch, in order, without what `leaves` hold. Holds count that end after
+    /// `held_after`.
     fn taken(
         &self,
         queue: &Arc<QueueView>,
         stretch: (Timestamp, Timestamp),
-        now: Timestamp,
+        held_after: Timestamp,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>>;
     /// The same only to tell of it: nothing is taken because of it, and it may have changed at the next moment.
@@ -304,9 +305,9 @@ pub(crate) trait Tables {
         &self,
         queue: &Arc<QueueView>,
         stretch: (Timestamp, Timestamp),
-        now: Timestamp,
+        held_after: Timestamp,
     ) -> Result<Vec<SlotCount>> {
-        self.taken(queue, stretch, now, &[])
+        self.taken(queue, stretch, held_after, &[])
     }
     /// Places that a customer's callbacks have in a queue, without those of `leaves`.
     fn places_of(
@@ -476,8 +477,8 @@ pub(crate) trait Tables {
     fn share_routes(&self, _order: &ShareOrder) -> Result<Option<Vec<u32>>> {
         Ok(None)
     }
-    /// Deletes up to `limit` answers and as many holds that are past their time.
-    fn prune_expired(&self, now: Timestamp, limit: usize) -> Result<u64>;
+    /// Deletes up to `limit` answers that are past their time, and as many holds that do not end after `held_after`.
+    fn prune_expired(&self, now: Timestamp, held_after: Timestamp, limit: usize) -> Result<u64>;
     /// Deletes up to `limit` unfinished uploads that nobody touched since `before`.
     fn prune_uploads(&self, before: Timestamp, limit: usize) -> Result<u64>;
     /// Writes one row, to find out whether writing works.

@@ -264,7 +264,7 @@ impl<D: Doors> Store for Twin<D> {
         for _ in 0..PRUNE_ROUNDS {
             let round = self
                 .alone(move |write, _| {
-                    Ok(write.tables.prune_expired(now, PRUNED)?
+                    Ok(slots::prune(write.tables, now, PRUNED)?
                         + bodies::prune(write.tables, now, PRUNED / 50)?)
                 })
                 .await?;

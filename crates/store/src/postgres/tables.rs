@@ -430,19 +430,19 @@ impl Tables for PgTables<'_> {
         &self,
         queue: &Arc<QueueView>,
         stretch: (Timestamp, Timestamp),
-        now: Timestamp,
+        held_after: Timestamp,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>> {
-        self.read_taken(queue, stretch, now, leaves)
+        self.read_taken(queue, stretch, held_after, leaves)
     }
 
     fn taken_to_tell(
         &self,
         queue: &Arc<QueueView>,
         stretch: (Timestamp, Timestamp),
-        now: Timestamp,
+        held_after: Timestamp,
     ) -> Result<Vec<SlotCount>> {
-        self.tell_taken(queue, stretch, now)
+        self.tell_taken(queue, stretch, held_after)
     }
 
     fn places_of(
@@ -694,8 +694,8 @@ impl Tables for PgTables<'_> {
         self.share(order).map(Some)
     }
 
-    fn prune_expired(&self, now: Timestamp, limit: usize) -> Result<u64> {
-        self.drop_expired(now, limit)
+    fn prune_expired(&self, now: Timestamp, held_after: Timestamp, limit: usize) -> Result<u64> {
+        self.drop_expired(now, held_after, limit)
     }
 
     fn prune_uploads(&self, before: Timestamp, limit: usize) -> Result<u64> {

@@ -288,11 +288,18 @@ impl Tables for SqliteTables<'_> {
         &self,
         queue: &Arc<QueueView>,
         stretch: (Timestamp, Timestamp),
-        now: Timestamp,
+        held_after: Timestamp,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>> {
         let queue = &queue.queue;
-        slots::taken(self.conn, &queue.tenant, &queue.id, stretch, now, leaves)
+        slots::taken(
+            self.conn,
+            &queue.tenant,
+            &queue.id,
+            stretch,
+            held_after,
+            leaves,
+        )
     }
 
     fn places_of(
@@ -562,8 +569,8 @@ impl Tables for SqliteTables<'_> {
 
     // ── upkeep ───────────────────────────────────────────────────────────────────────────────────
 
-    fn prune_expired(&self, now: Timestamp, limit: usize) -> Result<u64> {
-        upkeep::prune_expired(self.conn, now, limit)
+    fn prune_expired(&self, now: Timestamp, held_after: Timestamp, limit: usize) -> Result<u64> {
+        upkeep::prune_expired(self.conn, now, held_after, limit)
     }
 
     fn prune_uploads(&self, before: Timestamp, limit: usize) -> Result<u64> {

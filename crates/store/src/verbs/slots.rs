@@ -3,7 +3,7 @@
 //! Whoever counts here also writes here, in one transaction, and what it counted does not change before it ends: so
 //! the last place is sold once.
 
-use super::{House, conflict, gather};
+use super::{House, before, conflict, gather};
 use crate::tables::{NewHold, SlotCount, Tables, Wish};
 use crate::{HoldOrder, Result, SlotHold, SlotList, SlotQuery, StoreError, effects};
 use jiff::Timestamp;
@@ -25,6 +25,11 @@ use uuid::Uuid;
 /// Free slots named to somebody whose wish cannot be met.
 const ALTERNATIVES: usize = 6;
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How long after its end a hold still keeps its place from others. A booking goes by the moment at which it came in: one
+/// that names the hold in time may have its turn only after one that came when the hold was over, because it waited
+/// in line (for a lock up to five seconds), or because two nodes' clocks are two seconds apart (each may be one from the
+/// database's). If the place were free at once, both would have it.
+const HOLD_LINGERS: Duration = Duration::from_secs(10);
 
 /// How a window was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +186,7 @@ fn alternatives(
         let (from, to) = SlotPlan::around(wanted);
         plan.reach(from, to)
     };
-    let taken = counted(tables.taken_to_tell(queue, stretch, now)?);
+    let taken = counted(tables.taken_to_tell(queue, stretch, held_after(now))?);
     Ok(plan.nearest(wanted, ALTERNATIVES, permitted, &taken, now))
 }
 
@@ -256,6 +261,11 @@ pub(crate) fn release(
     Ok(tables.end_hold(tenant, hold, None, now)?.is_some())
 }
 
+/// Forgets up to `limit` holds that keep nothing any more, and as many answers that are past their time.
+pub(crate) fn prune(tables: &dyn Tables, now: Timestamp, limit: usize) -> Result<u64> {
+    tables.prune_expired(now, held_after(now), limit)
+}
+
 /// Ends a hold whose place goes to a booking. Comes back with when its slot begins.
 pub(super) fn take_hold(
     tables: &dyn Tables,
@@ -324,7 +334,17 @@ fn taken(
     leaves: &[Uuid],
 ) -> Result<Taken> {
     let stretch = plan.reach(from, to);
-    Ok(counted(tables.taken(queue, stretch, now, leaves)?))
+    Ok(counted(tables.taken(
+        queue,
+        stretch,
+        held_after(now),
+        leaves,
+    )?))
+}
+
+/// Holds that end after this keep their places.
+fn held_after(now: Timestamp) -> Timestamp {
+    before(now, HOLD_LINGERS)
 }
 
 fn counted(slots: Vec<SlotCount>) -> Taken {

@@ -158,6 +158,7 @@ conformance! {
         who_asks_again_has_no_second_place,
         a_hold_keeps_a_place,
         a_hold_ends_by_the_clock,
+        what_is_over_is_free_a_moment_later,
         a_hold_is_used_once,
         what_is_refused_keeps_its_hold,
         limits_of_day_and_customer,

@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long after its end a hold still keeps its place from others, in seconds.
+const LINGERS: u64 = 10;
+
 /// Eleven o'clock and a quarter past, on the queue's clock.
 const ELEVEN: &str = "2026-03-09T15:00:00.000Z";
 const QUARTER_PAST: &str = "2026-03-09T15:15:00.000Z";
@@ -400,18 +403,40 @@ pub async fn a_hold_ends_by_the_clock(town: &Town) {
             .await
             .unwrap()
     );
+    town.is_healthy().await;
+}
+
+/// A booking with the hold that came in a moment before its end may have its turn a moment after one that came in later,
+/// on whichever node and by whichever clock: what is over is not free at once.
+pub async fn what_is_over_is_free_a_moment_later(town: &Town) {
+    slotted(town, 1, json!({ "hold": "5m" })).await;
+    let hold = try_hold(town, at(ELEVEN), monday()).await.unwrap();
+    let named = with(voice(1), json!({ "hold": hold.id.to_string() }));
+    for over in [0, 1, LINGERS - 1] {
+        let now = later(300 + over);
+        let other = town.try_book("billing", eleven(2), now).await;
+        assert_eq!(no_place(other).0, NoPlace::Full, "{over} s after its end");
+        let other = try_hold(town, at(ELEVEN), now).await;
+        assert_eq!(no_place(other).0, NoPlace::Full, "{over} s after its end");
+        assert_eq!(slot_at(town, "billing", ELEVEN, now).await, (0, 1, 0));
+        assert_eq!(town.store.prune(now).await.unwrap(), 0);
+        // Nor has its holder anything of that.
+        let late = town.try_book("billing", named.clone(), now).await;
+        assert_eq!(conflict(late), (Some("hold"), "gone"));
+    }
+    // Who came in time has the place, however late they have their turn.
+    let booked = town.book("billing", named.clone(), later(299)).await;
+    assert_eq!(booked.slot.map(|slot| slot.start), Some(at(ELEVEN)));
+    cancel(town, &booked, later(300)).await;
+
     // Whether or not anybody has cleared up.
-    assert_eq!(
-        slot_at(town, "billing", ELEVEN, later(300)).await,
-        (0, 0, 1)
-    );
-    town.book("billing", eleven(2), later(300)).await;
-    assert_eq!(town.store.prune(later(299)).await.unwrap(), 0);
-    assert_eq!(town.store.prune(later(300)).await.unwrap(), 1);
-    assert_eq!(
-        slot_at(town, "billing", ELEVEN, later(300)).await,
-        (1, 0, 0)
-    );
+    try_hold(town, at(ELEVEN), monday()).await.unwrap();
+    let now = later(300 + LINGERS);
+    assert_eq!(slot_at(town, "billing", ELEVEN, now).await, (0, 0, 1));
+    town.book("billing", eleven(2), now).await;
+    assert_eq!(town.store.prune(later(299 + LINGERS)).await.unwrap(), 0);
+    assert_eq!(town.store.prune(now).await.unwrap(), 1);
+    assert_eq!(slot_at(town, "billing", ELEVEN, now).await, (1, 0, 0));
     town.is_healthy().await;
 }
 

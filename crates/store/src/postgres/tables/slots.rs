@@ -20,10 +20,10 @@ impl PgTables<'_> {
         &self,
         view: &Arc<QueueView>,
         (from, to): (Timestamp, Timestamp),
-        now: Timestamp,
+        held_after: Timestamp,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>> {
-        let (from, to, now) = (ms(from), ms(to), ms(now));
+        let (from, to, held_after) = (ms(from), ms(to), ms(held_after));
         let (tenant, queue) = (&view.queue.tenant, &view.queue.id);
         let key = (tenant.clone(), queue.clone());
         if self.writing {
@@ -33,7 +33,7 @@ impl PgTables<'_> {
         }
         let locks = self.held.borrow().stretch(view, from, to);
         self.lock(locks)?;
-        self.count_taken(&key, (from, to), now, leaves)
+        self.count_taken(&key, (from, to), held_after, leaves)
     }
 
     /// Without the locks: who is refused a place and told of others would wait for everybody who takes one of those, and
@@ -42,13 +42,13 @@ impl PgTables<'_> {
         &self,
         view: &Arc<QueueView>,
         (from, to): (Timestamp, Timestamp),
-        now: Timestamp,
+        held_after: Timestamp,
     ) -> Result<Vec<SlotCount>> {
-        let (from, to, now) = (ms(from), ms(to), ms(now));
+        let (from, to, held_after) = (ms(from), ms(to), ms(held_after));
         let key = (view.queue.tenant.clone(), view.queue.id.clone());
         // What is read without a lock must not be what another job of this transaction decides by.
         let decided_by = self.set.borrow_mut().slots.remove(&key);
-        let told = self.count_taken(&key, (from, to), now, &[]);
+        let told = self.count_taken(&key, (from, to), held_after, &[]);
         let mut set = self.set.borrow_mut();
         match decided_by {
             Some(book) => set.slots.insert(key.clone(), book),
@@ -81,7 +81,7 @@ impl PgTables<'_> {
         &self,
         key: &QueueKey,
         (from, to): (i64, i64),
-        now: i64,
+        held_after: i64,
         leaves: &[Uuid],
     ) -> Result<Vec<SlotCount>> {
         let (tenant, queue) = key;
@@ -106,7 +106,7 @@ impl PgTables<'_> {
             counts.entry(*start).or_default().0 += booked;
         }
         for (start, expires, holder) in &book.holds {
-            if (from..to).contains(start) && *expires > now && !leaves.contains(holder) {
+            if (from..to).contains(start) && *expires > held_after && !leaves.contains(holder) {
                 counts.entry(*start).or_default().1 += 1;
             }
         }

@@ -14,7 +14,12 @@ use uuid::Uuid;
 const STRIDE: i64 = 2000;
 
 impl PgTables<'_> {
-    pub(super) fn drop_expired(&self, now: Timestamp, limit: usize) -> Result<u64> {
+    pub(super) fn drop_expired(
+        &self,
+        now: Timestamp,
+        held_after: Timestamp,
+        limit: usize,
+    ) -> Result<u64> {
         let (now, limit) = (ms(now), int(limit as u64));
         let day = i64::try_from(crate::facts::NUMBER_DAY.as_millis()).unwrap_or(i64::MAX);
         let before = now.saturating_sub(day);
@@ -30,7 +35,7 @@ impl PgTables<'_> {
                 "DELETE FROM slot_places p USING (SELECT tenant, holder FROM slot_places
                      WHERE expires_at > 0 AND expires_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) AS old
                  WHERE p.tenant = old.tenant AND p.holder = old.holder RETURNING 1",
-                now,
+                ms(held_after),
             ),
             (
                 "DELETE FROM recent_calls c USING (SELECT tenant, contact, attempt FROM recent_calls

@@ -16,7 +16,7 @@ pub(super) fn taken(
     tenant: &TenantId,
     queue: &QueueId,
     (from, to): (Timestamp, Timestamp),
-    now: Timestamp,
+    held_after: Timestamp,
     leaves: &[Uuid],
 ) -> Result<Vec<SlotCount>> {
     let mut taken: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
@@ -35,7 +35,7 @@ pub(super) fn taken(
         conn,
         "SELECT starts_at, holder FROM slot_places
          WHERE tenant = ?1 AND queue = ?2 AND starts_at >= ?3 AND starts_at < ?4 AND expires_at > ?5",
-        params![tenant, queue, from, to, ms(now)],
+        params![tenant, queue, from, to, ms(held_after)],
         |row| Ok((row.get(0)?, uuid(row, 1, "slot_places", "holder")?)),
     )?;
     for (start, holder) in held {

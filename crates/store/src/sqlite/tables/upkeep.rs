@@ -6,19 +6,30 @@ use crate::rows::{ms, tenant_of};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-pub(super) fn prune_expired(conn: &Connection, now: Timestamp, limit: usize) -> Result<u64> {
+pub(super) fn prune_expired(
+    conn: &Connection,
+    now: Timestamp,
+    held_after: Timestamp,
+    limit: usize,
+) -> Result<u64> {
     let mut gone = 0;
-    for sql in [
-        // Those that end first were written first.
-        "DELETE FROM idempotency WHERE rowid IN
-             (SELECT rowid FROM (SELECT rowid, expires_at FROM idempotency ORDER BY rowid LIMIT ?2)
-              WHERE expires_at <= ?1)",
-        "DELETE FROM slot_places WHERE (tenant, holder) IN
-             (SELECT tenant, holder FROM slot_places WHERE expires_at <= ?1 LIMIT ?2)",
+    for (sql, moment) in [
+        (
+            // Those that end first were written first.
+            "DELETE FROM idempotency WHERE rowid IN
+                 (SELECT rowid FROM (SELECT rowid, expires_at FROM idempotency ORDER BY rowid LIMIT ?2)
+                  WHERE expires_at <= ?1)",
+            now,
+        ),
+        (
+            "DELETE FROM slot_places WHERE (tenant, holder) IN
+                 (SELECT tenant, holder FROM slot_places WHERE expires_at <= ?1 LIMIT ?2)",
+            held_after,
+        ),
     ] {
         gone += conn
             .prepare_cached(sql)?
-            .execute(params![ms(now), at_most(limit)])?;
+            .execute(params![ms(moment), at_most(limit)])?;
     }
     Ok(gone as u64)
 }
