@@ -95,17 +95,21 @@ async fn make(client: &mut Client, month: &Month, said: &Said) -> Result<(), Fau
             Err(error) if error.code() == Some(&SqlState::CHECK_VIOLATION) => {
                 let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
                 if said.insert(name.clone()) {
-                    tracing::warn!(
-                        partition = name,
-                        "this month has no division of its own: rows of it stand in the rest already. Nothing is lost; \
-                         they are found there, and stay when months are dropped"
-                    );
+                    tell_unprepared(&name);
                 }
             }
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
+}
+
+pub(super) fn tell_unprepared(partition: &str) {
+    tracing::warn!(
+        partition,
+        "this month has no division of its own: rows of it stand in the rest already. Nothing is lost; they are found \
+         there, and stay when months are dropped"
+    );
 }
 
 /// Months that have a partition, the oldest first.

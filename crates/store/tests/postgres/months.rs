@@ -19,7 +19,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// An id as it is made at a moment.
-fn id_at(at: Timestamp, number: u128) -> Uuid {
+pub fn id_at(at: Timestamp, number: u128) -> Uuid {
     let ms = u128::try_from(at.as_millisecond()).unwrap();
     Uuid::from_u128((ms << 80) | (7 << 76) | (2 << 62) | number)
 }

@@ -1,8 +1,12 @@
 //! Nodes that start: one brings the schema up to date and the others find it; what is not known is left alone.
 
+use crate::months::id_at;
 use crate::nothing;
 use crate::town::*;
+use jiff::Timestamp;
+use ringback_callbacks::ids::InteractionId;
 use ringback_store::{OpenOptions, Store};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 async fn open(url: &str) -> ringback_store::Result<Arc<dyn Store>> {
@@ -64,6 +68,51 @@ async fn an_edited_migration_is_refused() {
         told.contains("0001_callbacks") && told.contains("is not the one this program knows"),
         "{told}"
     );
+}
+
+/// An installation of the first version, in which a month came that nobody had made: its rows stand in the rest, and it is
+/// brought up to date all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_month_that_came_unprepared_is_no_reason_not_to_start() {
+    const FIRST: &str = include_str!("../../migrations/postgres/0001_callbacks.sql");
+    let database = nothing();
+    let checksum = hex::encode(Sha256::digest(FIRST.as_bytes()));
+    database.sql(&format!(
+        "{FIRST};
+         CREATE TABLE migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL);
+         INSERT INTO migrations VALUES (1, '0001_callbacks', '{checksum}')"
+    ));
+    for table in ["interactions", "callbacks", "attempts", "events"] {
+        database.sql(&format!(
+            "CREATE TABLE {table}_rest PARTITION OF {table} DEFAULT"
+        ));
+    }
+    let now = Timestamp::now();
+    let (id, month) = (id_at(now, 1), now.strftime("%Y_%m"));
+    database.sql(&format!(
+        "INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, hash)
+         VALUES ('default', 1, '{id}', 1, 0, 'accepted', 'system', '{{}}', 'none')"
+    ));
+
+    let store = open(&database.url()).await.expect("a store");
+    assert_eq!(
+        database.sql("SELECT count(*) = max(version) AND count(*) > 1 FROM migrations"),
+        "t",
+        "it was brought up to date"
+    );
+    let of = InteractionId(id);
+    let found = store.events(&tenant(), of, 0, 10).await.unwrap();
+    assert_eq!(found.len(), 1, "it is found in the rest");
+    // The other tables, and the months to come of this one, have their divisions.
+    for table in ["interactions", "callbacks", "attempts", "events"] {
+        let made = database.sql(&format!(
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+             WHERE inhparent = '{table}'::regclass AND relname <> '{table}_rest'"
+        ));
+        let unprepared = format!("{table}_{month}");
+        assert_eq!(made.contains(&unprepared), table != "events", "{made}");
+        assert!(made.lines().count() >= 2, "{made}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
