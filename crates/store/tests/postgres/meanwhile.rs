@@ -3,18 +3,21 @@
 
 use crate::nodes::{PATIENCE, beside};
 use crate::town::*;
-use crate::{connect, stand_still};
+use crate::{connect, database, stand_still};
 use jiff::Timestamp;
 use ringback_callbacks::agent::Agent;
 use ringback_callbacks::event::Actor;
 use ringback_callbacks::ids::{AgentId, InteractionId};
 use ringback_callbacks::interaction::BodyKind;
 use ringback_callbacks::lifecycle::Command;
+use ringback_callbacks::wire_time;
 use ringback_store::{
     AnyInteraction, Applied, ApplyOrder, BodyOrder, ClaimOrder, HeldClaim, Result, Store,
     StoreError,
 };
+use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -336,4 +339,47 @@ async fn a_body_does_not_shorten_a_lease_again() {
     assert_eq!(claim.until, later(300));
     one.is_healthy().await;
     two.store.close().await;
+}
+
+/// Two who move callbacks between the same slots, each the other way, count in the same order: neither has what the other
+/// waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slots_are_counted_in_one_order() {
+    let town = postgres().await;
+    let slots = json!({ "capacity": { "per_slot": 3 }, "booking": {} });
+    town.queue("billing", rules(slots)).await;
+    let [earlier, later_on] = [at("2026-03-10T15:00:00Z"), at("2026-03-12T15:00:00Z")];
+    let within = |start: Timestamp| {
+        let end = wire_time::plus(start, Duration::from_secs(900));
+        json!({ "start_time": start.to_string(), "end_time": end.to_string() })
+    };
+    for (last, start) in [(1, earlier), (2, later_on)] {
+        let request = with(voice(last), within(start));
+        town.book("billing", request, monday()).await;
+    }
+    let row = |start: Timestamp, how: &str| {
+        let start = start.as_millisecond();
+        format!("SELECT booked FROM slot_counts WHERE starts_at = {start} FOR UPDATE {how}")
+    };
+    for (last, from, to) in [(3, earlier, later_on), (4, later_on, earlier)] {
+        let request = with(voice(last), within(from));
+        let booked = town.book("billing", request, monday()).await;
+        let other = holding(&town, &row(earlier, "")).await;
+        let moving = Command::Reschedule {
+            start: to,
+            end: Some(wire_time::plus(to, Duration::from_secs(900))),
+            local: None,
+        };
+        let order = ApplyOrder::system(tenant(), booked.interaction.id, moving, monday());
+        let store = Arc::clone(&town.store);
+        let moved = tokio::spawn(async move { store.apply(order).await });
+        stand_still(&town, 1).await;
+        let free = other.batch_execute(&row(later_on, "NOWAIT")).await;
+        free.expect("the later slot is not counted before the earlier one");
+        end(other, "ROLLBACK").await;
+        moved.await.unwrap().expect("a move");
+    }
+    let counted = database(&town).sql("SELECT booked FROM slot_counts ORDER BY starts_at");
+    assert_eq!(counted, "2\n2");
+    town.is_healthy().await;
 }

@@ -135,10 +135,17 @@ pub(super) const LESS_COUNTED: &str = "
     LIMIT cardinality($1::text[])) AS u(tenant, queue, starts_at, delta)
     WHERE s.tenant = u.tenant AND s.queue = u.queue AND s.starts_at = u.starts_at";
 
-pub(super) const MORE_COUNTED: &str = "
+/// More in some slots, less in others. A count that is proposed as a row is never below nothing: what is to be subtracted
+/// is looked up where it came from.
+pub(super) const COUNTED: &str = "
     INSERT INTO slot_counts (tenant, queue, starts_at, booked)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[])
-    ON CONFLICT (tenant, queue, starts_at) DO UPDATE SET booked = slot_counts.booked + excluded.booked";
+    SELECT tenant, queue, starts_at, greatest(delta, 0)
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS u(tenant, queue, starts_at, delta)
+    ON CONFLICT (tenant, queue, starts_at) DO UPDATE SET booked = slot_counts.booked + CASE
+        WHEN excluded.booked > 0 THEN excluded.booked
+        ELSE (SELECT u.delta FROM unnest($1::text[], $2::text[], $3::bigint[], $4::int[])
+                AS u(tenant, queue, starts_at, delta)
+            WHERE u.starts_at = excluded.starts_at AND u.queue = excluded.queue AND u.tenant = excluded.tenant) END";
 
 pub(super) const CHANGED_AGENTS: &str = "
     UPDATE agents a
