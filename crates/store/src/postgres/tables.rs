@@ -144,6 +144,13 @@ impl<'s> PgTables<'s> {
         Ok(answers.pop().unwrap_or_default())
     }
 
+    /// The same, of rows that are locked: that gives the transaction its number, if it has none.
+    fn ask_locking(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>> {
+        let rows = self.ask(sql, values);
+        self.numbered.set(true);
+        rows
+    }
+
     fn ask_now(&self, sql: &str, values: &[&dyn Value]) -> Result<Vec<Row>> {
         let mut answers = self.fly(vec![Ask::With(sql, values.to_vec())])?;
         Ok(answers.pop().unwrap_or_default())

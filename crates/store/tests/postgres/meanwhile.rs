@@ -289,9 +289,9 @@ async fn two_bodies_of_a_recorded_call_are_both_kept() {
     let call = one.recorded(None).await.id;
     let stalled = stalling_text(&one, call).await;
     let text = finish(&one, call, BodyKind::PlainText, Uuid::from_u128(1));
-    stand_still(&one, 1).await;
+    stand_still(&one, "transactionid", 1).await;
     let bytes = finish(&two, call, BodyKind::BinaryContent, Uuid::from_u128(2));
-    stand_still(&one, 2).await;
+    stand_still(&one, "transactionid", 2).await;
     end(stalled, "ROLLBACK").await;
     text.await.unwrap().expect("a body");
     bytes.await.unwrap().expect("a body");
@@ -322,7 +322,7 @@ async fn a_body_does_not_shorten_a_lease_again() {
     let id = held.interaction.id;
     let stalled = stalling_text(&one, id).await;
     let text = finish(&one, id, BodyKind::PlainText, Uuid::from_u128(1));
-    stand_still(&one, 1).await;
+    stand_still(&one, "transactionid", 1).await;
     let claim = HeldClaim {
         tenant: tenant(),
         callback: id,
@@ -373,7 +373,7 @@ async fn slots_are_counted_in_one_order() {
         let order = ApplyOrder::system(tenant(), booked.interaction.id, moving, monday());
         let store = Arc::clone(&town.store);
         let moved = tokio::spawn(async move { store.apply(order).await });
-        stand_still(&town, 1).await;
+        stand_still(&town, "transactionid", 1).await;
         let free = other.batch_execute(&row(later_on, "NOWAIT")).await;
         free.expect("the later slot is not counted before the earlier one");
         end(other, "ROLLBACK").await;

@@ -32,7 +32,7 @@ impl PgTables<'_> {
     /// The row as it is now, with a lock that everything else waits for (and claims step over).
     pub(super) fn lock_agent(&self, tenant: &TenantId, id: AgentId) -> Result<Option<Agent>> {
         let sql = format!("SELECT {AGENT} FROM agents WHERE tenant = $1 AND id = $2 FOR UPDATE");
-        let rows = self.ask(&sql, &[&tenant.as_str(), &id.0])?;
+        let rows = self.ask_locking(&sql, &[&tenant.as_str(), &id.0])?;
         rows.first().map(agent_of).transpose()
     }
 
@@ -44,6 +44,7 @@ impl PgTables<'_> {
             "SELECT 1 FROM agents WHERE tenant = $1 AND id = $2 FOR KEY SHARE",
             &[&tenant.as_str(), &id.0],
         )?;
+        self.numbered.set(true);
         Ok(!rows.is_empty())
     }
 

@@ -134,7 +134,7 @@ impl PgTables<'_> {
         if let Some(callback) = self.read_callback(tenant, id)? {
             return Ok(Some(AnyInteraction::Callback(Box::new(callback))));
         }
-        let rows = self.ask(
+        let rows = self.ask_locking(
             "SELECT doc FROM interactions WHERE tenant = $1 AND id = $2 FOR UPDATE",
             &[&tenant.as_str(), &id.0],
         )?;
