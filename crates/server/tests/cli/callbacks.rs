@@ -2,6 +2,7 @@
 
 use crate::place::{Place, text};
 use ringback_sim::mailbox::{Mailbox, Reply};
+use ringback_sim::postgres::{Ground, shared};
 
 #[test]
 fn booking_listing_showing_and_cancelling() {
@@ -278,11 +279,35 @@ async fn following_shows_each_step_until_the_customer_is_reached() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_however_talkative_names_anybody() {
+    nobody_is_named("").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_log_names_anybody_on_postgres_either() {
+    let database = shared(Ground::QUICK).database();
+    nobody_is_named(&format!("database = \"{}\"\n", database.url())).await;
+}
+
+/// Books and looks up at a server that logs all it may, and reads its log.
+async fn nobody_is_named(database: &str) {
     let mailbox = Mailbox::open().await.unwrap();
-    let place = Place::open(
+    let mut place = Place::prepared(
         Some(mailbox.addr()),
-        "[log]\nlevel = \"trace\"\nformat = \"json\"",
+        &format!("{database}[log]\nlevel = \"trace\"\nformat = \"json\""),
     );
+    let key = place.json(&[
+        "keys",
+        "create",
+        "--name",
+        "marker",
+        "--scope",
+        "read",
+        "--application",
+        "5",
+        "--json",
+    ]);
+    let key = key["key"].as_str().expect("a key").to_owned();
+    place.start();
     place.book(&[
         "--queue",
         "support",
@@ -314,16 +339,33 @@ async fn no_log_however_talkative_names_anybody() {
         "02079460018000000",
     ]);
     assert!(!refused.status.success());
-    place.ok(&["callbacks", "list", "--number", "+442079460018"]);
+    let listed = place
+        .command(&["callbacks", "list", "--number", "+442079460018"])
+        .env("RINGBACK_KEY", &key)
+        .output()
+        .expect("ringback runs");
+    assert!(listed.status.success(), "{}", text(&listed.stderr));
     let log = place.log();
     assert!(log.contains("request answered"), "{log}");
+    // The key was read, and is known by its hash.
+    assert!(log.contains("\"application.id\":5"), "{log}");
+    let hash = ringback_api::auth::hash_key(&key);
+    let bytes: Vec<String> = hash.iter().map(ToString::to_string).collect();
+    let secrets = [
+        "79460018",
+        "7946 0018",
+        "marker",
+        &key.to_lowercase(),
+        &hex::encode(hash),
+        &bytes.join(", "),
+    ];
     for line in log.lines() {
         assert!(
             serde_json::from_str::<serde_json::Value>(line).is_ok(),
             "not JSON: {line}"
         );
         let lower = line.to_lowercase();
-        for secret in ["79460018", "7946 0018", "marker"] {
+        for secret in secrets {
             assert!(!lower.contains(secret), "{secret} is in the log: {line}");
         }
     }

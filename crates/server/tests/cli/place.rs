@@ -52,15 +52,20 @@ impl Place {
 
     /// A server without keys that answers loopback; mail goes to `relay`.
     pub fn open(relay: Option<SocketAddr>, more: &str) -> Place {
+        let mut place = Place::prepared(relay, more);
+        place.start();
+        place
+    }
+
+    /// The same before it is started.
+    pub fn prepared(relay: Option<SocketAddr>, more: &str) -> Place {
         let relay = relay.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9)));
-        let mut place = Place::new(&format!(
+        Place::new(&format!(
             "[server]\nlisten = \"127.0.0.1:0\"\ndata = \"data\"\n{more}\n[api]\nopen_on_loopback = true\n\
              [[routes]]\nkind = \"smtp\"\nname = \"relay\"\nhost = \"127.0.0.1\"\nport = {}\nsecurity = \"none\"\n\
              from = \"Example <support@example.com>\"\n{QUEUES}",
             relay.port()
-        ));
-        place.start();
-        place
+        ))
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
