@@ -12,7 +12,6 @@ use ringback_callbacks::outcome::Verdict;
 use ringback_dispatch::Observer;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 
 /// Libraries that write whole messages, numbers or customers' domains when they are let: kept quiet
 /// whatever was asked for.
@@ -33,8 +32,12 @@ const QUIET: [&str; 9] = [
     "axum::rejection=off",
 ];
 
-/// What is logged at `level`.
-pub fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+/// What is logged at `level`; `None` where that says nothing, or too much: what is asked for a span lets everything pass
+/// that is written inside of it, by whichever library.
+pub fn filter(level: &str) -> Option<EnvFilter> {
+    if level.trim().is_empty() || level.contains('[') {
+        return None;
+    }
     let mentions_quiet = |part: &str| {
         let mut targets = QUIET.iter().filter_map(|quiet| quiet.split('=').next());
         targets.any(|target| part.starts_with(target))
@@ -42,13 +45,13 @@ pub fn filter(level: &str) -> Result<EnvFilter, ParseError> {
     let asked = level.split(',').map(str::trim);
     let asked = asked.filter(|part| !part.is_empty() && !mentions_quiet(part));
     let parts: Vec<&str> = asked.chain(QUIET).collect();
-    EnvFilter::try_new(parts.join(","))
+    EnvFilter::try_new(parts.join(",")).ok()
 }
 
 /// Starts logging. Called once; a second call changes nothing.
 pub fn start(log: &Log) {
     let filter =
-        filter(&log.level).unwrap_or_else(|_| EnvFilter::new(format!("info,{}", QUIET.join(","))));
+        filter(&log.level).unwrap_or_else(|| EnvFilter::new(format!("info,{}", QUIET.join(","))));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -296,6 +299,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_asked_for_a_span() {
+        for level in [
+            "info,[request]=trace",
+            "[{number}]=debug",
+            "rsipstack[transaction]=trace",
+            "ringback_dispatch[call{id=1,end=2}]=trace,info",
+            " ",
+            "loud=very",
+        ] {
+            assert!(filter(level).is_none(), "{level}");
+        }
+        assert!(filter("info,ringback_dispatch=debug").is_some());
     }
 
     #[test]

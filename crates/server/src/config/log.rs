@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// `error`, `warn`, `info`, `debug` or `trace`; parts can be set apart, e.g. `info,ringback_dispatch=debug`.
-    /// Libraries that would write messages, numbers or customers' domains stay quiet whatever is asked for.
+    /// Libraries that would write messages, numbers or customers' domains stay quiet whatever is asked for; spans in
+    /// brackets, which would let them speak, are refused.
     pub level: String,
     /// `text` for people, `json` for programs (one object per line).
     pub format: LogFormat,
@@ -31,8 +32,9 @@ impl Default for Log {
 
 impl Log {
     pub fn check(&self, complain: &mut dyn FnMut(&str, String)) {
-        if self.level.trim().is_empty() || crate::telemetry::filter(&self.level).is_err() {
-            let reason = "must be error, warn, info, debug or trace, or a list such as info,ringback_dispatch=debug";
+        if crate::telemetry::filter(&self.level).is_none() {
+            let reason = "must be error, warn, info, debug or trace, or a list such as info,ringback_dispatch=debug, \
+                          without spans in brackets";
             complain("level", reason.to_owned());
         }
     }
