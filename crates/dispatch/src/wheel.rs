@@ -1,6 +1,6 @@
 //! The main loop: sleeps until the next due moment or a signal, then claims what is due.
 
-use crate::catch_up::CatchUp;
+use crate::catch_up::{CatchUp, Taken};
 use crate::clocks::Clocks;
 use crate::contact::Contact;
 use crate::{Parts, REST, carry, rescue};
@@ -163,15 +163,18 @@ impl Wheel {
                 .map_or(&[][..], |claimed| &claimed.callbacks);
             parts.planner.claimed(&orders.picks, seated);
             let claimed = claimed?;
-            let taken = claimed.callbacks.len();
-            self.idle &= taken == 0;
+            let taken: Vec<Taken> = claimed.callbacks.iter().map(Taken::of).collect();
+            self.idle &= taken.is_empty();
             let paced = self
                 .catch_up
-                .took(taken, places.min(room), claimed.more, looked);
+                .took(&taken, places.min(room), claimed.more, looked);
+            // Not all of them used up the pace, and it was all that kept others from being taken up.
+            let cut_short = !taken.is_empty() && taken.len() == room;
             for callback in claimed.callbacks {
                 carry::spawn(parts, tasks, Box::new(callback));
             }
-            if !claimed.more || paced.is_some() || parts.draining.is_cancelled() {
+            let more = claimed.more || cut_short;
+            if !more || paced.is_some() || parts.draining.is_cancelled() {
                 break (paced, claimed.next);
             }
         };

@@ -56,7 +56,7 @@ impl Troubled {
 
     async fn read<T>(&self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let Some(trouble) = &self.trouble else {
-            return futures::executor::block_on(work);
+            return prompt(work);
         };
         trouble.life.step().await;
         trouble.faults.before().await?;
@@ -67,7 +67,7 @@ impl Troubled {
 
     async fn write<T>(&self, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let Some(trouble) = &self.trouble else {
-            return futures::executor::block_on(work);
+            return prompt(work);
         };
         trouble.life.step().await;
         trouble.faults.before().await?;
@@ -83,6 +83,11 @@ impl Troubled {
         trouble.faults.after().await?;
         answer
     }
+}
+
+/// Unconstrained: the runtime holds up a task that has done much, and here nobody could let it go on.
+fn prompt<T>(work: impl Future<Output = T>) -> T {
+    futures::executor::block_on(tokio::task::unconstrained(work))
 }
 
 #[async_trait]

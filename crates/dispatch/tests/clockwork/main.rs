@@ -1,0 +1,5 @@
+//! The clockwork of one node on a store in memory, with a fake channel and under a clock turned by hand.
+
+mod backlog;
+mod store;
+mod town;
