@@ -1,7 +1,7 @@
 //! A channel that follows a script, and a clock turned by hand: for whole-server tests in which a day
 //! passes in milliseconds. Nothing leaves the process.
 
-use crate::route::{self, Permit, Places, Route, RouteLimits};
+use crate::route::{self, Permit, Places, Route, RouteLimits, RouteUse};
 use crate::{Channel, Order, Progress, RouteHealth, Unready};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -347,6 +347,18 @@ impl Channel for FakeChannel {
         }]
     }
 
+    fn demand(&self) -> Vec<RouteUse> {
+        let state = self.state();
+        state.route.iter().map(|route| route.demand()).collect()
+    }
+
+    fn grant(&self, route: &str, calls: u32) {
+        let state = self.state();
+        if let Some(route) = state.route.iter().find(|found| found.name() == route) {
+            route.grant(calls);
+        }
+    }
+
     async fn shutdown(&self) {}
 }
 
@@ -368,6 +380,12 @@ impl HandClock {
 
     pub fn turn(&self, by: Duration) {
         self.now.send_modify(|now| *now = plus(*now, by));
+    }
+
+    /// As when somebody corrects it.
+    pub fn set_back(&self, by: Duration) {
+        self.now
+            .send_modify(|now| *now = now.checked_sub(by).unwrap_or(Timestamp::MIN));
     }
 }
 

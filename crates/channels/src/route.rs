@@ -53,6 +53,8 @@ pub struct RouteUse {
     pub used: u32,
     /// Calls that would be on it if they could, those that are included.
     pub wanted: u32,
+    /// No call can be begun on it from here for a while: what is not in use is of no use here.
+    pub closed: bool,
 }
 
 /// Limits that make no sense.
@@ -118,6 +120,7 @@ impl Route {
                 wait
             }));
         }
+        state.came(now);
         Ok(self.permit(&mut state, now, Fare::Paid))
     }
 
@@ -136,6 +139,7 @@ impl Route {
         let now = self.clock.now();
         let mut state = self.state();
         let Some(limits) = state.limits else {
+            state.goes_until(plus(now, WHEN_SHUT));
             return WHEN_SHUT;
         };
         let earliest = if state.active < limits.concurrent {
@@ -153,6 +157,7 @@ impl Route {
             .unwrap_or(Timestamp::MAX)
             .min(latest);
         state.last_turn = Some(turn);
+        state.goes_until(turn);
         until(now, turn)
     }
 
@@ -161,8 +166,10 @@ impl Route {
         limits.concurrent < self.limits.concurrent
     }
 
-    /// What is in use from here, and what more was wanted since this was asked last.
+    /// What is in use from here, and what more is wanted: calls that were turned away since this was asked last, or that
+    /// went away before and are to come again. Were these forgotten, their place would be gone again when they come.
     pub fn demand(&self) -> RouteUse {
+        let now = self.clock.now();
         let mut state = self.state();
         let (turned_away, paced) = (
             std::mem::take(&mut state.turned_away),
@@ -172,13 +179,15 @@ impl Route {
         let wanted = if paced {
             self.limits.concurrent
         } else {
-            state.active.saturating_add(turned_away)
+            let waiting = turned_away.max(state.gone_away(now));
+            state.active.saturating_add(waiting)
         };
         RouteUse {
             route: self.name.clone(),
             limit: self.limits.concurrent,
             used: state.active,
             wanted: wanted.min(self.limits.concurrent).max(state.active),
+            closed: state.closed(now),
         }
     }
 
@@ -443,6 +452,12 @@ const WHEN_FULL: Duration = Duration::from_secs(1);
 pub(crate) const WHEN_SHUT: Duration = Duration::from_secs(5);
 /// Nobody is sent away for longer, since a crowd may go elsewhere meanwhile.
 const LONGEST_TURN: Duration = Duration::from_secs(60);
+/// Who went away and has not come by so long after their turn does not come any more: the turn came, the callback was
+/// claimed, and an agent looked at it and took it.
+const LONGEST_WAY: Duration = Duration::from_secs(20);
+/// A route that is down for longer than this is not shared with those who use it. Until then the next question has been
+/// answered, and the first call after the wait finds its place.
+const SOON_UP: Duration = Duration::from_secs(2);
 /// Turns are dealt out at no less than this part of the route's own pace, however little of it is here just now.
 const PARTS: i32 = 4;
 
@@ -458,6 +473,10 @@ struct State {
     turned_away: u32,
     /// A call had to wait for the pace since somebody asked.
     paced: bool,
+    /// Calls that went away for want of room and did not come again yet, …
+    gone: u32,
+    /// … and when none of them is waited for any more.
+    gone_until: Option<Timestamp>,
     down: Option<Down>,
     up_since: Option<Timestamp>,
     last_failure: Option<String>,
@@ -484,6 +503,39 @@ impl State {
                 Err(Unready::Wait(WHEN_FULL))
             }
         }
+    }
+
+    /// Somebody goes away, to come again at `turn`.
+    fn goes_until(&mut self, turn: Timestamp) {
+        self.gone = self.gone.saturating_add(1);
+        let until = plus(turn, LONGEST_WAY);
+        self.gone_until = Some(self.gone_until.map_or(until, |before| before.max(until)));
+    }
+
+    /// Somebody has got a place. Nobody knows whether they are one of those who went away; as many places are needed
+    /// as there are of them.
+    fn came(&mut self, now: Timestamp) {
+        self.gone = self.gone_away(now).saturating_sub(1);
+    }
+
+    /// Those who went away and may still come.
+    fn gone_away(&mut self, now: Timestamp) -> u32 {
+        // Further ahead than any turn comes from a clock that was set back.
+        let latest = plus(now, LONGEST_TURN + LONGEST_WAY);
+        if self
+            .gone_until
+            .is_none_or(|until| now >= until || until > latest)
+        {
+            self.gone = 0;
+            self.gone_until = None;
+        }
+        self.gone
+    }
+
+    /// It is down, and not only for a moment.
+    fn closed(&self, now: Timestamp) -> bool {
+        let down = self.down.as_ref();
+        down.is_some_and(|down| down.retry_at > plus(now, SOON_UP))
     }
 
     fn down(&self, now: Timestamp) -> Option<Unready> {
@@ -585,6 +637,92 @@ mod tests {
         drop((held, more));
         assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
         assert_eq!(route.demand().wanted, 1, "it asks for one");
+    }
+
+    /// What is wanted at one question after the other, a second apart.
+    fn wanted(route: &Route, clock: &HandClock, questions: usize) -> Vec<u32> {
+        let ask = |_| {
+            clock.turn(Duration::from_secs(1));
+            route.demand().wanted
+        };
+        (0..questions).map(ask).collect()
+    }
+
+    #[test]
+    fn a_place_is_wanted_until_who_went_away_has_come_again() {
+        let (route, clock) = route(10.0, 1);
+        let shut = Duration::from_secs(5);
+        // Another node has the one place. The call is turned away three times, and goes.
+        route.grant(0);
+        for _ in 0..3 {
+            assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
+            assert_eq!(wanted(&route, &clock, 1), [1]);
+        }
+        assert_eq!(route.turn(), shut);
+        assert_eq!(wanted(&route, &clock, 2), [1, 1]);
+        // It is granted before they come, and nobody gives it away meanwhile.
+        route.grant(1);
+        assert_eq!(wanted(&route, &clock, 4), [1, 1, 1, 1]);
+        let place = route.reserve().expect("the place that was kept for it");
+        assert_eq!(wanted(&route, &clock, 2), [1, 1], "it is used");
+        drop(place);
+        assert_eq!(wanted(&route, &clock, 2), [0, 0], "and not wanted any more");
+
+        // Another went elsewhere, or gave up. Its turn comes in five seconds, and it has twenty to come.
+        route.grant(0);
+        assert_eq!(route.turn(), shut);
+        let expected: Vec<u32> = (1..30).map(|second| u32::from(second < 25)).collect();
+        assert_eq!(wanted(&route, &clock, 29), expected);
+    }
+
+    #[test]
+    fn as_many_places_are_wanted_as_went_away() {
+        let (route, clock) = route(1.0, 10);
+        route.grant(2);
+        let held: Vec<Permit> = (0..2)
+            .map(|_| {
+                clock.turn(Duration::from_secs(10));
+                route.reserve().expect("a part of two")
+            })
+            .collect();
+        for _ in 0..3 {
+            route.turn();
+        }
+        assert_eq!(wanted(&route, &clock, 2), [5, 5]);
+        // Fewer are turned away now than went away before: it may well be the same ones.
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
+        assert_eq!(wanted(&route, &clock, 2), [5, 5]);
+        drop(held);
+        assert_eq!(wanted(&route, &clock, 1), [3]);
+        assert_eq!(unready(&route), None, "one of them");
+        assert_eq!(wanted(&route, &clock, 1), [2]);
+        clock.set_back(Duration::from_secs(3600));
+        assert_eq!(wanted(&route, &clock, 1), [0], "nobody waits for an hour");
+    }
+
+    #[test]
+    fn a_route_that_is_down_is_of_no_use_until_it_may_be_tried() {
+        let (route, clock) = route(1000.0, 10);
+        let closed = |seconds: u64| -> Vec<bool> {
+            let ask = |_| {
+                let closed = route.demand().closed;
+                clock.turn(Duration::from_secs(1));
+                closed
+            };
+            (0..seconds).map(ask).collect()
+        };
+        assert_eq!(closed(1), [false]);
+        route.failed("503", None);
+        assert_eq!(
+            closed(1),
+            [false],
+            "shorter than parts take to be dealt out"
+        );
+        route.failed("503", Some(Duration::from_secs(6)));
+        assert_eq!(closed(6), [true, true, true, true, false, false]);
+        assert_eq!(closed(2), [false, false], "it may be tried");
+        route.succeeded();
+        assert_eq!(closed(1), [false]);
     }
 
     #[test]

@@ -31,6 +31,7 @@ use ringback_callbacks::ids::{InteractionId, NodeId, TenantId};
 use ringback_channels::Channels;
 use ringback_store::{HeldClaim, KnownQueues, Store};
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -83,6 +84,8 @@ pub(crate) struct Parts {
     pub stopping: CancellationToken,
     /// Background loops end.
     pub ended: CancellationToken,
+    /// This node's clock and the database's do not agree: nothing is begun.
+    pub out_of_step: AtomicBool,
     /// A place became free while all were taken.
     pub room: Notify,
     pub queues: KnownQueues,
@@ -214,6 +217,7 @@ impl Dispatcher {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
+            out_of_step: AtomicBool::new(false),
             room: Notify::new(),
             held: Mutex::default(),
         });

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use ringback_callbacks::wire_time::plus;
 use ringback_store::{RouteShare, ShareOrder, StoreError};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -66,16 +67,22 @@ fn lasting(parts: &Parts) -> Duration {
 
 /// Whether there is anything to share.
 async fn ask(parts: &Parts, lasts: Duration) -> Result<bool, StoreError> {
+    // A node that begins no calls has no use for places: lent to it they would be nobody's.
+    let idle = parts.draining.is_cancelled() || parts.out_of_step.load(Ordering::Relaxed);
     let routes: Vec<RouteShare> = parts
         .channels
         .0
         .iter()
         .flat_map(|channel| channel.demand())
-        .map(|demand| RouteShare {
-            route: demand.route,
-            limit: demand.limit,
-            used: demand.used,
-            wanted: demand.wanted,
+        .map(|demand| {
+            let closed = demand.closed || idle;
+            RouteShare {
+                route: demand.route,
+                limit: demand.limit,
+                used: demand.used,
+                wanted: if closed { demand.used } else { demand.wanted },
+                closed,
+            }
         })
         .collect();
     let names: Vec<String> = routes.iter().map(|share| share.route.clone()).collect();

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use ringback_callbacks::wire_time::plus;
 use ringback_store::{ClaimOrder, Signal, Then, Whose};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::task::TaskTracker;
@@ -122,7 +123,9 @@ impl Wheel {
         tasks: &TaskTracker,
     ) -> ringback_store::Result<Option<Timestamp>> {
         let store = parts.store.as_ref();
-        if !self.clocks.agree(store, parts.clock.as_ref()).await? {
+        let agree = self.clocks.agree(store, parts.clock.as_ref()).await?;
+        parts.out_of_step.store(!agree, Ordering::Relaxed);
+        if !agree {
             return Ok(Some(plus(parts.clock.now(), REST)));
         }
         let now = parts.clock.now();

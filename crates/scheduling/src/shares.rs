@@ -2,7 +2,10 @@
 //!
 //! Each holds a part that was granted, and asks again now and then. A part grows only into what nobody else
 //! holds, and shrinks only to what is in use: so the sum of all parts is never more than the limit, whoever asks
-//! when. Those who want more than there is get equal parts; what nobody wants is lent to all alike.
+//! when. Those who want more than there is get equal parts; what nobody wants is lent to all alike. Who can use
+//! nothing for a while has no part, or what is in use and no more.
+
+use std::cmp::Reverse;
 
 /// What one of them holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,9 +50,15 @@ fn fair(limit: u32, parts: &[Part], place: usize) -> u32 {
     let all = u32::try_from(parts.len()).unwrap_or(u32::MAX);
     let lent = left / all;
     let odd = (left % all) as usize;
+    // What cannot be divided stays with those who have more already: of a single place nobody would ever have the use
+    // who does not come first, if it went back to the first whenever nobody uses it.
+    let before = |other: usize| (Reverse(parts[other].granted), other);
+    let ahead = (0..parts.len())
+        .filter(|other| before(*other) < before(place))
+        .count();
     given[place]
         .saturating_add(lent)
-        .saturating_add(u32::from(place < odd))
+        .saturating_add(u32::from(ahead < odd))
 }
 
 #[cfg(test)]
@@ -90,6 +99,34 @@ mod tests {
                 &[(0, 0, 0), (0, 0, 0)],
                 1,
                 2,
+            ),
+            (
+                "the odd one stays where it is",
+                5,
+                &[(2, 0, 0), (3, 0, 0)],
+                1,
+                3,
+            ),
+            (
+                "and does not go to the first",
+                5,
+                &[(2, 0, 0), (3, 0, 0)],
+                0,
+                2,
+            ),
+            (
+                "one place, used a moment ago by the second",
+                1,
+                &[(0, 0, 0), (1, 0, 0)],
+                1,
+                1,
+            ),
+            (
+                "one place, wanted by the first now",
+                1,
+                &[(0, 0, 1), (1, 0, 0)],
+                1,
+                0,
             ),
             ("only what nobody holds", 10, &[(8, 0, 0), (0, 0, 9)], 1, 2),
             (

@@ -265,6 +265,8 @@ pub struct RouteShare {
     pub used: u32,
     /// What is used included.
     pub wanted: u32,
+    /// Nothing more can be used for a while: all but what is used is for others.
+    pub closed: bool,
 }
 
 /// Whose lapsed claims are taken over.

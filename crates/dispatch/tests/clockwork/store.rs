@@ -15,19 +15,48 @@ use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::queue::Queue;
 use ringback_store::*;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
 pub struct Prompt {
     inner: Arc<dyn Store>,
+    sharing: Mutex<Option<Sharing>>,
+    time: Mutex<Option<Time>>,
 }
+
+/// What other nodes leave of the routes.
+type Sharing = Box<dyn FnMut(&ShareOrder) -> Result<Option<Vec<u32>>> + Send>;
+
+/// What a database's clock shows.
+type Time = Box<dyn Fn() -> Timestamp + Send>;
 
 impl Prompt {
     pub fn of(inner: Arc<dyn Store>) -> Arc<Prompt> {
-        Arc::new(Prompt { inner })
+        Arc::new(Prompt {
+            inner,
+            sharing: Mutex::default(),
+            time: Mutex::default(),
+        })
     }
+
+    /// From now on there are other nodes, and this is how it is answered what they leave of the routes.
+    pub fn shares(
+        &self,
+        answer: impl FnMut(&ShareOrder) -> Result<Option<Vec<u32>>> + Send + 'static,
+    ) {
+        *locked(&self.sharing) = Some(Box::new(answer));
+    }
+
+    /// From now on the database has a clock, which shows this.
+    pub fn shows(&self, time: impl Fn() -> Timestamp + Send + 'static) {
+        *locked(&self.time) = Some(Box::new(time));
+    }
+}
+
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Unconstrained: the runtime holds up a task that has done much, and here nobody could let it go on.
@@ -89,6 +118,13 @@ impl Store for Prompt {
         limit: usize,
     ) -> Result<Vec<Lapsed>> {
         prompt(self.inner.take_lapsed(node, now, lease, limit))
+    }
+
+    async fn share_routes(&self, order: ShareOrder) -> Result<Option<Vec<u32>>> {
+        match &mut *locked(&self.sharing) {
+            Some(answer) => answer(&order),
+            None => Ok(None),
+        }
     }
 
     async fn note_legs(
@@ -324,7 +360,7 @@ impl Store for Prompt {
     }
 
     async fn clock(&self) -> Result<Option<Timestamp>> {
-        prompt(self.inner.clock())
+        Ok(locked(&self.time).as_ref().map(|time| time()))
     }
 
     async fn counts(&self) -> Result<Vec<StateCount>> {

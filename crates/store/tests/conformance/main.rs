@@ -169,6 +169,7 @@ conformance! {
     }
     shares {
         parts_of_a_route_never_exceed_it,
+        what_a_node_cannot_use_is_for_the_others,
         a_node_that_says_nothing_loses_its_part,
         many_at_once_never_more_than_the_limit,
     }

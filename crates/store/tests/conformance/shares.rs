@@ -7,15 +7,33 @@ use std::time::Duration;
 
 /// What a node is told it may use of a route for ten calls; `None` where one node has the store for itself.
 async fn part(town: &Town, name: &str, used: u32, wanted: u32, lasts: Duration) -> Option<u32> {
+    let share = RouteShare {
+        route: "trunk".to_owned(),
+        limit: 10,
+        used,
+        wanted,
+        closed: false,
+    };
+    ask(town, name, share, lasts).await
+}
+
+/// The same where it can begin nothing.
+async fn closed(town: &Town, name: &str, used: u32) -> Option<u32> {
+    let share = RouteShare {
+        route: "trunk".to_owned(),
+        limit: 10,
+        used,
+        wanted: used,
+        closed: true,
+    };
+    ask(town, name, share, LONG).await
+}
+
+async fn ask(town: &Town, name: &str, share: RouteShare, lasts: Duration) -> Option<u32> {
     let order = ShareOrder {
         node: node(name),
         lasts,
-        routes: vec![RouteShare {
-            route: "trunk".to_owned(),
-            limit: 10,
-            used,
-            wanted,
-        }],
+        routes: vec![share],
     };
     let granted = town.store.share_routes(order).await.expect("an answer")?;
     assert_eq!(granted.len(), 1);
@@ -46,6 +64,24 @@ pub async fn parts_of_a_route_never_exceed_it(town: &Town) {
     // It goes, and says so.
     assert_eq!(part(town, "two", 0, 0, Duration::ZERO).await, Some(0));
     assert_eq!(part(town, "one", 2, 9, LONG).await, Some(10));
+}
+
+pub async fn what_a_node_cannot_use_is_for_the_others(town: &Town) {
+    let Some(first) = part(town, "one", 3, 3, LONG).await else {
+        return;
+    };
+    assert_eq!(first, 10);
+    assert_eq!(closed(town, "one", 3).await, Some(3), "what is in use");
+    assert_eq!(part(town, "two", 0, 9, LONG).await, Some(7));
+    assert_eq!(closed(town, "one", 0).await, Some(0));
+    // Nothing is left over for it, although nobody wants anything.
+    assert_eq!(part(town, "two", 0, 0, LONG).await, Some(10));
+    assert_eq!(closed(town, "one", 0).await, Some(0));
+    assert_eq!(part(town, "two", 0, 0, LONG).await, Some(10));
+    // It can be used again: half of what nobody wants.
+    assert_eq!(part(town, "one", 0, 0, LONG).await, Some(0));
+    assert_eq!(part(town, "two", 0, 0, LONG).await, Some(5));
+    assert_eq!(part(town, "one", 0, 0, LONG).await, Some(5));
 }
 
 pub async fn a_node_that_says_nothing_loses_its_part(town: &Town) {

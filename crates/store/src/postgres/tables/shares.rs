@@ -23,12 +23,20 @@ impl PgTables<'_> {
             )?;
             return Ok(vec![0; order.routes.len()]);
         }
-        // An earlier run of this node has no part any more: what it left ringing is being ended by this one.
+        // An earlier run of this node has no part any more: what it left ringing is being ended by this one. Nor has
+        // it of a route that it neither uses nor can use: nobody is to leave something over for it.
+        let without: Vec<&str> = order
+            .routes
+            .iter()
+            .filter(|share| has_no_part(share))
+            .map(|share| share.route.as_str())
+            .collect();
         self.write(
             &format!(
-                "DELETE FROM route_parts WHERE lapses_at <= {NOW} OR (node = $1 AND boot <> $2)"
+                "DELETE FROM route_parts
+                 WHERE lapses_at <= {NOW} OR (node = $1 AND (boot <> $2 OR route = ANY($3)))"
             ),
-            &[&node, &order.node.boot],
+            &[&node, &order.node.boot, &without],
         )?;
         let mut held: BTreeMap<String, BTreeMap<String, Part>> = BTreeMap::new();
         for row in self.ask(
@@ -48,20 +56,23 @@ impl PgTables<'_> {
             let holders = held.entry(share.route.clone()).or_default();
             granted.push(part_of(share, node, holders));
         }
+        let shares = order.routes.iter().zip(&granted);
+        let parts: Vec<(&RouteShare, i64)> = shares
+            .filter(|(share, _)| !has_no_part(share))
+            .map(|(share, calls)| (share, i64::from(*calls)))
+            .collect();
         let figures = |figure: fn(&RouteShare) -> u32| -> Vec<i64> {
-            order
-                .routes
+            parts
                 .iter()
-                .map(|share| i64::from(figure(share)))
+                .map(|(share, _)| i64::from(figure(share)))
                 .collect()
         };
-        let routes: Vec<&str> = order
-            .routes
+        let routes: Vec<&str> = parts
             .iter()
-            .map(|share| share.route.as_str())
+            .map(|(share, _)| share.route.as_str())
             .collect();
         let (used, wanted) = (figures(|share| share.used), figures(|share| share.wanted));
-        let parts: Vec<i64> = granted.iter().map(|calls| i64::from(*calls)).collect();
+        let parts: Vec<i64> = parts.iter().map(|(_, calls)| *calls).collect();
         self.write(
             &format!(
                 "INSERT INTO route_parts (route, node, boot, granted, used, wanted, lapses_at)
@@ -76,8 +87,16 @@ impl PgTables<'_> {
     }
 }
 
+/// Nothing is in use, and nothing can be.
+fn has_no_part(share: &RouteShare) -> bool {
+    share.closed && share.used == 0
+}
+
 /// The part of one node, and its place among the holders noted for what follows.
 fn part_of(share: &RouteShare, node: &str, holders: &mut BTreeMap<String, Part>) -> u32 {
+    if share.closed {
+        return share.used;
+    }
     let mine = holders.entry(node.to_owned()).or_default();
     mine.used = share.used;
     mine.wanted = share.wanted;
