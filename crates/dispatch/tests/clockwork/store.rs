@@ -115,9 +115,10 @@ impl Store for Prompt {
         node: &NodeId,
         now: Timestamp,
         lease: Duration,
+        whose: Whose,
         limit: usize,
     ) -> Result<Vec<Lapsed>> {
-        prompt(self.inner.take_lapsed(node, now, lease, limit))
+        prompt(self.inner.take_lapsed(node, now, lease, whose, limit))
     }
 
     async fn share_routes(&self, order: ShareOrder) -> Result<Option<Vec<u32>>> {
