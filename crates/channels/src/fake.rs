@@ -352,7 +352,7 @@ impl Channel for FakeChannel {
         state.route.iter().map(|route| route.demand()).collect()
     }
 
-    fn grant(&self, route: &str, calls: u32) {
+    fn grant(&self, route: &str, calls: Option<u32>) {
         let state = self.state();
         if let Some(route) = state.route.iter().find(|found| found.name() == route) {
             route.grant(calls);

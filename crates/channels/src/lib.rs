@@ -59,13 +59,15 @@ pub trait Channel: Send + Sync + 'static {
 
     fn routes(&self) -> Vec<RouteHealth>;
 
-    /// How its routes are used from here, for sharing their limits with other nodes. Nothing: it has none.
+    /// How its routes are used from here, for sharing their limits with other nodes. Nothing: it has none. Until the
+    /// answer is given to [`Channel::grant`], no call is begun on them.
     fn demand(&self) -> Vec<RouteUse> {
         Vec::new()
     }
 
-    /// So many concurrent calls on a route may be made from here, and the same part of its calls per second.
-    fn grant(&self, _route: &str, _calls: u32) {}
+    /// So many concurrent calls on a route may be made from here, and the same part of its calls per second. `None`:
+    /// there is no answer, and but for what was in use at the question all may be another's.
+    fn grant(&self, _route: &str, _calls: Option<u32>) {}
 
     /// Stops background work (pings, listeners).
     async fn shutdown(&self);

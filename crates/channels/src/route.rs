@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use ringback_callbacks::clock::Clock;
 use ringback_callbacks::wire_time::plus;
 use ringback_scheduling::limits::{Pace, PaceError, PaceRate};
+use ringback_scheduling::shares::Holding;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -37,7 +38,9 @@ impl RouteLimits {
 
     /// The part of both that belongs to so many of the concurrent calls; `None` if that is nothing.
     fn part(&self, calls: u32) -> Option<RouteLimits> {
-        let calls = calls.min(self.concurrent);
+        if calls >= self.concurrent {
+            return Some(*self);
+        }
         let per_second = self.per_second * f64::from(calls) / f64::from(self.concurrent);
         RouteLimits::new(per_second, calls).ok()
     }
@@ -83,7 +86,7 @@ impl Route {
         clock: Arc<dyn Clock>,
     ) -> Arc<Route> {
         let state = Mutex::new(State {
-            limits: Some(limits),
+            holding: Holding::of(limits.concurrent),
             ..State::default()
         });
         Arc::new(Route {
@@ -109,7 +112,7 @@ impl Route {
     pub fn reserve(self: &Arc<Self>) -> Result<Permit, Unready> {
         let now = self.clock.now();
         let mut state = self.state();
-        let limits = state.look(now)?;
+        let limits = self.look(&mut state, now)?;
         if let Err(at) = state.pace.take(&limits.rate, now) {
             state.paced = true;
             let wait = until(now, at);
@@ -129,7 +132,7 @@ impl Route {
     pub fn stand_by(self: &Arc<Self>) -> Result<Permit, Unready> {
         let now = self.clock.now();
         let mut state = self.state();
-        state.look(now)?;
+        self.look(&mut state, now)?;
         Ok(self.permit(&mut state, now, Fare::Owed))
     }
 
@@ -138,7 +141,7 @@ impl Route {
     pub fn turn(&self) -> Duration {
         let now = self.clock.now();
         let mut state = self.state();
-        let Some(limits) = state.limits else {
+        let Some(limits) = self.part(&state) else {
             state.goes_until(plus(now, WHEN_SHUT));
             return WHEN_SHUT;
         };
@@ -161,6 +164,29 @@ impl Route {
         until(now, turn)
     }
 
+    /// The limits within which a call may be made now, apart from the pace.
+    fn look(&self, state: &mut State, now: Timestamp) -> Result<RouteLimits, Unready> {
+        if let Some(down) = state.down(now) {
+            return Err(down);
+        }
+        let part = self.part(state);
+        match part.filter(|_| state.holding.has_room(state.active)) {
+            Some(part) => Ok(part),
+            None if state.hears_soon(now) && state.active < state.holding.granted() => {
+                Err(Unready::Wait(WHEN_ASKING))
+            }
+            None => {
+                state.turned_away = state.turned_away.saturating_add(1);
+                Err(Unready::Wait(WHEN_FULL))
+            }
+        }
+    }
+
+    /// This node's part of the limits; nothing at all while other nodes hold everything.
+    fn part(&self, state: &State) -> Option<RouteLimits> {
+        self.limits.part(state.holding.granted())
+    }
+
     /// Whether other nodes have some of it.
     fn is_part(&self, limits: &RouteLimits) -> bool {
         limits.concurrent < self.limits.concurrent
@@ -168,9 +194,14 @@ impl Route {
 
     /// What is in use from here, and what more is wanted: calls that were turned away since this was asked last, or that
     /// went away before and are to come again. Were these forgotten, their place would be gone again when they come.
+    ///
+    /// Until [`Route::grant`] no call is begun: what is not in use may be another node's before this one hears of it.
     pub fn demand(&self) -> RouteUse {
         let now = self.clock.now();
         let mut state = self.state();
+        let used = state.active;
+        state.holding.ask(used);
+        state.asked_at = Some(now);
         let (turned_away, paced) = (
             std::mem::take(&mut state.turned_away),
             std::mem::take(&mut state.paced),
@@ -180,30 +211,34 @@ impl Route {
             self.limits.concurrent
         } else {
             let waiting = turned_away.max(state.gone_away(now));
-            state.active.saturating_add(waiting)
+            used.saturating_add(waiting)
         };
         RouteUse {
             route: self.name.clone(),
             limit: self.limits.concurrent,
-            used: state.active,
-            wanted: wanted.min(self.limits.concurrent).max(state.active),
+            used,
+            wanted: wanted.min(self.limits.concurrent).max(used),
             closed: state.closed(now),
         }
     }
 
-    /// From now on so many concurrent calls, and the same part of the calls per second, may be made from here.
-    pub fn grant(&self, calls: u32) {
+    /// From now on so many concurrent calls, and the same part of the calls per second, may be made from here. `None`:
+    /// nobody says how many, and what was in use when that was asked is all that is certain.
+    pub fn grant(&self, calls: Option<u32>) {
         let now = self.clock.now();
         let mut state = self.state();
-        let part = self.limits.part(calls);
-        let before = state.limits.map_or(0, |limits| limits.concurrent);
-        if let Some(part) = &part
-            && part.concurrent > before
-        {
+        state.asked_at = None;
+        let gained = match calls {
+            Some(calls) => state.holding.told(calls.min(self.limits.concurrent)),
+            None => {
+                state.holding.unanswered();
+                false
+            }
+        };
+        if gained && let Some(part) = self.part(&state) {
             // What is gained was another's a moment ago, who may have just used it up.
             state.pace = Pace::emptied(&part.rate, now);
         }
-        state.limits = part;
     }
 
     /// The route failed a call or a ping. It is left alone for 1, 2, 4 … 60 s, and at least for as long
@@ -331,7 +366,7 @@ impl Permit {
             Fare::Owed => {
                 let now = self.route.clock.now();
                 let mut state = self.route.state();
-                let rate = state.limits.unwrap_or(self.route.limits).rate;
+                let rate = self.route.part(&state).unwrap_or(self.route.limits).rate;
                 if state.pace.take(&rate, now).is_err() {
                     tracing::debug!(route.name = %self.route.name, "a call from a failed route went over the pace");
                 }
@@ -346,7 +381,7 @@ impl Drop for Permit {
         state.active = state.active.saturating_sub(1);
         match self.fare {
             Fare::Paid => {
-                let rate = state.limits.unwrap_or(self.route.limits).rate;
+                let rate = self.route.part(&state).unwrap_or(self.route.limits).rate;
                 state.pace.give_back(&rate);
             }
             Fare::Owed | Fare::Spent => {}
@@ -448,6 +483,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WISH: Duration = Duration::from_secs(300);
 /// Nobody knows when a call will end; this is when to look again.
 const WHEN_FULL: Duration = Duration::from_secs(1);
+/// Parts are dealt out anew this very moment, as they are once a second. It takes some milliseconds.
+const WHEN_ASKING: Duration = Duration::from_millis(50);
 /// The same for who goes away meanwhile: coming sooner would give and take agents in a circle.
 pub(crate) const WHEN_SHUT: Duration = Duration::from_secs(5);
 /// Nobody is sent away for longer, since a crowd may go elsewhere meanwhile.
@@ -463,8 +500,10 @@ const PARTS: i32 = 4;
 
 #[derive(Default)]
 struct State {
-    /// This node's part of the limits; nothing at all while other nodes hold everything.
-    limits: Option<RouteLimits>,
+    /// How many concurrent calls are this node's part.
+    holding: Holding,
+    /// When it was asked for anew, while there is no answer.
+    asked_at: Option<Timestamp>,
     pace: Pace,
     /// The latest turn given to somebody who went away.
     last_turn: Option<Timestamp>,
@@ -491,18 +530,10 @@ struct Down {
 }
 
 impl State {
-    /// The limits within which a call may be made now, apart from the pace.
-    fn look(&mut self, now: Timestamp) -> Result<RouteLimits, Unready> {
-        if let Some(down) = self.down(now) {
-            return Err(down);
-        }
-        match self.limits {
-            Some(limits) if self.active < limits.concurrent => Ok(limits),
-            Some(_) | None => {
-                self.turned_away = self.turned_away.saturating_add(1);
-                Err(Unready::Wait(WHEN_FULL))
-            }
-        }
+    /// Whether an answer about parts is on its way, as far as it can be said.
+    fn hears_soon(&self, now: Timestamp) -> bool {
+        let asked = self.asked_at.filter(|_| self.holding.is_asking());
+        asked.is_some_and(|asked| now < plus(asked, WHEN_FULL))
     }
 
     /// Somebody goes away, to come again at `turn`.
@@ -574,6 +605,14 @@ mod tests {
         route.reserve().expect("room").spend();
     }
 
+    /// The answer to a question, where the node keeps what it has.
+    fn asked(route: &Route) -> RouteUse {
+        let granted = route.state().holding.granted();
+        let demand = route.demand();
+        route.grant(Some(granted));
+        demand
+    }
+
     #[test]
     fn calls_per_second_are_kept_and_waits_are_true() {
         let (route, clock) = route(2.0, 100);
@@ -608,8 +647,8 @@ mod tests {
     #[test]
     fn a_part_of_the_limits_is_all_there_is_for_a_node() {
         let (route, clock) = route(4.0, 10);
-        assert_eq!(route.demand().wanted, 0);
-        route.grant(5);
+        assert_eq!(asked(&route).wanted, 0);
+        route.grant(Some(5));
         let held: Vec<Permit> = (0..2)
             .map(|_| route.reserve().expect("half the pace"))
             .collect();
@@ -617,7 +656,7 @@ mod tests {
             route.reserve().is_err(),
             "four a second are for all nodes together"
         );
-        let demand = route.demand();
+        let demand = asked(&route);
         assert_eq!((demand.limit, demand.used, demand.wanted), (10, 2, 10));
         clock.turn(Duration::from_secs(1));
         let mut more: Vec<Permit> = (0..2)
@@ -626,24 +665,95 @@ mod tests {
         clock.turn(Duration::from_secs(1));
         more.push(route.reserve().expect("the fifth"));
         assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
-        assert_eq!((route.demand().used, route.demand().wanted), (5, 5));
+        assert_eq!((asked(&route).used, asked(&route).wanted), (5, 5));
         // What is gained may just have been used up by the node that lost it.
-        route.grant(10);
+        route.grant(Some(10));
         assert!(matches!(unready(&route), Some(Unready::Wait(_))));
-        assert_eq!(route.demand().wanted, 10, "short of the pace");
+        assert_eq!(asked(&route).wanted, 10, "short of the pace");
         clock.turn(Duration::from_secs(1));
         assert_eq!(unready(&route), None);
-        route.grant(0);
+        route.grant(Some(0));
         drop((held, more));
         assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
-        assert_eq!(route.demand().wanted, 1, "it asks for one");
+        assert_eq!(asked(&route).wanted, 1, "it asks for one");
+    }
+
+    /// Places for so many calls, which a second's pace allows.
+    fn held(route: &Arc<Route>, calls: u32) -> Vec<Permit> {
+        (0..calls).map(|_| route.reserve().expect("room")).collect()
+    }
+
+    #[test]
+    fn from_the_question_to_its_answer_no_call_is_begun() {
+        let (route, _clock) = route(1000.0, 10);
+        let mut calls = held(&route, 3);
+        route.demand();
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_ASKING)));
+        assert!(route.stand_by().is_err());
+        // Not even in the place of one that has ended: what it said that it uses is enough to lose the rest.
+        calls.pop();
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_ASKING)));
+        route.grant(Some(10));
+        let demand = asked(&route);
+        assert_eq!(
+            (demand.used, demand.wanted),
+            (2, 2),
+            "who waits for an answer has not been turned away"
+        );
+        // Nobody else can have used up the pace meanwhile, and it goes on as before.
+        calls.extend(held(&route, 8));
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
+    }
+
+    #[test]
+    fn without_an_answer_only_what_was_in_use_is_left() {
+        let (route, _clock) = route(1000.0, 10);
+        let mut calls = held(&route, 3);
+        route.demand();
+        route.grant(None);
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
+        calls.pop();
+        calls.extend(held(&route, 1));
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
+        assert_eq!(asked(&route).wanted, 5, "both were turned away");
+    }
+
+    #[test]
+    fn after_an_answer_that_was_lost_the_pace_may_be_used_up() {
+        // Whether it was said that no answer comes, or only asked again.
+        for said in [true, false] {
+            let (route, clock) = route(1000.0, 10);
+            route.demand();
+            if said {
+                route.grant(None);
+            }
+            route.demand();
+            route.grant(Some(10));
+            assert_eq!(
+                unready(&route),
+                Some(Unready::Wait(Duration::from_millis(1)))
+            );
+            clock.turn(Duration::from_millis(1));
+            assert_eq!(unready(&route), None);
+        }
+    }
+
+    #[test]
+    fn a_question_that_takes_its_time_is_not_waited_for() {
+        let (route, clock) = route(1000.0, 10);
+        route.demand();
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_ASKING)));
+        clock.turn(WHEN_FULL);
+        assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
+        route.grant(Some(10));
+        assert_eq!(asked(&route).wanted, 1, "it was turned away");
     }
 
     /// What is wanted at one question after the other, a second apart.
     fn wanted(route: &Route, clock: &HandClock, questions: usize) -> Vec<u32> {
         let ask = |_| {
             clock.turn(Duration::from_secs(1));
-            route.demand().wanted
+            asked(route).wanted
         };
         (0..questions).map(ask).collect()
     }
@@ -653,7 +763,7 @@ mod tests {
         let (route, clock) = route(10.0, 1);
         let shut = Duration::from_secs(5);
         // Another node has the one place. The call is turned away three times, and goes.
-        route.grant(0);
+        route.grant(Some(0));
         for _ in 0..3 {
             assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
             assert_eq!(wanted(&route, &clock, 1), [1]);
@@ -661,7 +771,7 @@ mod tests {
         assert_eq!(route.turn(), shut);
         assert_eq!(wanted(&route, &clock, 2), [1, 1]);
         // It is granted before they come, and nobody gives it away meanwhile.
-        route.grant(1);
+        route.grant(Some(1));
         assert_eq!(wanted(&route, &clock, 4), [1, 1, 1, 1]);
         let place = route.reserve().expect("the place that was kept for it");
         assert_eq!(wanted(&route, &clock, 2), [1, 1], "it is used");
@@ -669,7 +779,7 @@ mod tests {
         assert_eq!(wanted(&route, &clock, 2), [0, 0], "and not wanted any more");
 
         // Another went elsewhere, or gave up. Its turn comes in five seconds, and it has twenty to come.
-        route.grant(0);
+        route.grant(Some(0));
         assert_eq!(route.turn(), shut);
         let expected: Vec<u32> = (1..30).map(|second| u32::from(second < 25)).collect();
         assert_eq!(wanted(&route, &clock, 29), expected);
@@ -678,7 +788,7 @@ mod tests {
     #[test]
     fn as_many_places_are_wanted_as_went_away() {
         let (route, clock) = route(1.0, 10);
-        route.grant(2);
+        route.grant(Some(2));
         let held: Vec<Permit> = (0..2)
             .map(|_| {
                 clock.turn(Duration::from_secs(10));
@@ -705,7 +815,7 @@ mod tests {
         let (route, clock) = route(1000.0, 10);
         let closed = |seconds: u64| -> Vec<bool> {
             let ask = |_| {
-                let closed = route.demand().closed;
+                let closed = asked(&route).closed;
                 clock.turn(Duration::from_secs(1));
                 closed
             };
@@ -757,22 +867,22 @@ mod tests {
         assert_eq!(turns(1000).last(), Some(&60_000));
         clock.turn(Duration::from_secs(300));
         assert_eq!(turns(1), [500]);
-        route.grant(0);
+        route.grant(Some(0));
         assert_eq!(turns(1), [5000]);
     }
 
     #[test]
     fn a_small_part_keeps_nobody_waiting_for_its_own_slow_pace() {
         let (route, clock) = route(4.0, 1000);
-        route.grant(0);
-        route.grant(1);
+        route.grant(Some(0));
+        route.grant(Some(1));
         // One call in 250 s, as long as nothing else is dealt out.
         assert_eq!(unready(&route), Some(Unready::Wait(WHEN_FULL)));
-        assert_eq!(route.demand().wanted, 1000);
+        assert_eq!(asked(&route).wanted, 1000);
         let turns: Vec<u128> = (0..3).map(|_| route.turn().as_millis()).collect();
         assert_eq!(turns, [1000, 2000, 3000]);
         clock.turn(Duration::from_secs(1));
-        route.grant(500);
+        route.grant(Some(500));
         let Some(Unready::Wait(wait)) = unready(&route) else {
             panic!("what was gained was another's a moment ago");
         };

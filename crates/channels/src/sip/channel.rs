@@ -209,7 +209,7 @@ impl Channel for SipChannel {
         self.ways.routes().map(|route| route.demand()).collect()
     }
 
-    fn grant(&self, route: &str, calls: u32) {
+    fn grant(&self, route: &str, calls: Option<u32>) {
         if let Some(route) = self.ways.routes().find(|found| found.name() == route) {
             route.grant(calls);
         }

@@ -193,7 +193,7 @@ impl Channel for SmtpChannel {
         self.ways.iter().map(|way| way.route.demand()).collect()
     }
 
-    fn grant(&self, route: &str, calls: u32) {
+    fn grant(&self, route: &str, calls: Option<u32>) {
         if let Some(way) = self.ways.iter().find(|way| way.route.name() == route) {
             way.route.grant(calls);
         }

@@ -1,15 +1,24 @@
 //! A route that other nodes use too.
 
 use crate::town::Town;
+use async_trait::async_trait;
 use ringback_callbacks::clock::Clock;
+use ringback_callbacks::contact::ResponseType;
+use ringback_callbacks::outcome::Outcome;
 use ringback_callbacks::wire_time::plus;
 use ringback_channels::fake::Script;
 use ringback_channels::route::RouteLimits;
+use ringback_channels::{
+    Channel, Channels, Order, Places, Progress, RouteHealth, RouteUse, Unready,
+};
 use ringback_dispatch::Settings;
 use ringback_scheduling::shares::{Part, grant};
-use ringback_store::{RouteShare, ShareOrder};
+use ringback_store::{RouteShare, ShareOrder, StoreError};
+use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 fn part(share: &RouteShare, granted: u32) -> Part {
     Part {
@@ -118,4 +127,115 @@ async fn a_node_whose_clock_is_wrong_leaves_its_part_to_the_others() {
     town.clock.advance(Duration::from_secs(40)).await;
     assert_eq!(last(&asked), (0, 0, false));
     dispatcher.stop_now().await;
+}
+
+/// The store may have dealt out what this node does not use, and nobody has told it.
+#[tokio::test]
+async fn nothing_is_begun_on_a_part_that_may_be_gone() {
+    let town = Town::new().await;
+    let asked = whole(&town);
+    let dispatcher = town.start(Settings::default());
+    town.clock.advance(Duration::from_millis(300)).await;
+    town.book(1).await;
+    town.clock.advance(Duration::from_secs(1)).await;
+    assert_eq!(town.called(|_| true).len(), 1);
+    town.store
+        .shares(|_| Err(StoreError::Failed("the answer is lost".to_owned())));
+    town.clock.advance(Duration::from_secs(1)).await;
+    // As many as were in use when that was asked, and this one is in use.
+    for number in 2..5 {
+        town.book(number).await;
+    }
+    town.clock.advance(Duration::from_secs(2)).await;
+    assert_eq!(town.called(|_| true).len(), 1);
+    town.store.shares(move |order| {
+        asked.lock().expect("no panic").push(order.clone());
+        Ok(Some(vec![10]))
+    });
+    town.clock.advance(Duration::from_secs(10)).await;
+    assert_eq!(town.called(|_| true).len(), 4);
+    dispatcher.stop_now().await;
+}
+
+#[tokio::test]
+async fn who_has_the_store_alone_uses_its_routes_whole() {
+    let town = Town::new().await;
+    town.calls
+        .limit(RouteLimits::new(10.0, 4).expect("sensible limits"));
+    let dispatcher = town.start(Settings::default());
+    town.clock.advance(Duration::from_millis(300)).await;
+    for number in 0..4 {
+        town.book(number).await;
+    }
+    town.clock.advance(Duration::from_secs(1)).await;
+    assert_eq!(town.called(|_| true).len(), 4);
+    dispatcher.stop_now().await;
+}
+
+/// A channel with a call that does not end.
+struct Stuck;
+
+#[async_trait]
+impl Channel for Stuck {
+    fn name(&self) -> &'static str {
+        "stuck"
+    }
+
+    fn serves(&self, _: ResponseType) -> bool {
+        false
+    }
+
+    fn reserve(&self, _: &Order) -> Result<Places, Unready> {
+        Err(Unready::NoRoute)
+    }
+
+    async fn prepare(&self, _: &Order, _: &Places) -> Value {
+        Value::Null
+    }
+
+    async fn attempt(
+        &self,
+        _: Order,
+        _: Places,
+        _: mpsc::Sender<Progress>,
+        _: CancellationToken,
+    ) -> Outcome {
+        std::future::pending().await
+    }
+
+    async fn end_orphan(&self, _: Value) -> Option<Outcome> {
+        None
+    }
+
+    fn routes(&self) -> Vec<RouteHealth> {
+        Vec::new()
+    }
+
+    fn demand(&self) -> Vec<RouteUse> {
+        vec![RouteUse {
+            route: "stuck".to_owned(),
+            limit: 1,
+            used: 1,
+            wanted: 1,
+            closed: false,
+        }]
+    }
+
+    async fn shutdown(&self) {}
+}
+
+#[tokio::test]
+async fn a_part_is_not_given_back_under_a_call_that_goes_on() {
+    for (channels, given_back) in [(0, true), (1, false)] {
+        let town = Town::new().await;
+        let asked = whole(&town);
+        let mut all: Vec<Arc<dyn Channel>> = vec![town.calls.clone()];
+        all.extend((0..channels).map(|_| Arc::new(Stuck) as Arc<dyn Channel>));
+        let dispatcher = town.start_with(Channels(all), Settings::default());
+        town.clock.advance(Duration::from_secs(2)).await;
+        dispatcher.stop_now().await;
+        let asked = asked.lock().expect("no panic");
+        let last = asked.last().expect("a question").lasts;
+        assert_eq!(last == Duration::ZERO, given_back);
+    }
 }

@@ -98,9 +98,13 @@ impl Town {
     }
 
     pub fn start(&self, settings: Settings) -> Dispatcher {
+        self.start_with(Channels(vec![self.calls.clone()]), settings)
+    }
+
+    pub fn start_with(&self, channels: Channels, settings: Settings) -> Dispatcher {
         Dispatcher::start(
             self.store.clone(),
-            Channels(vec![self.calls.clone()]),
+            channels,
             Arc::new(self.clock.clone()),
             Arc::new(SeededChance::new(2)),
             NodeId {
