@@ -1,5 +1,6 @@
 //! At the start: windows said in local time are resolved again, by the rules of local time of now.
 
+use crate::faults::may_pass;
 use crate::{Parts, REST};
 use jiff::Timestamp;
 use ringback_callbacks::ids::TenantId;
@@ -26,9 +27,15 @@ pub(crate) async fn again(parts: &Parts) {
                 tracing::warn!(callbacks = moved, "new rules of local time moved windows");
                 return;
             }
-            Err(error) => {
+            Err(error) if may_pass(&error) => {
                 parts.observer.store_failed();
                 tracing::error!(error = %error, "windows in local time cannot be resolved; trying again");
+            }
+            // Nobody would be called for as long as it stands there.
+            Err(error) => {
+                parts.observer.store_failed();
+                tracing::error!(error = %error, "windows in local time cannot be resolved and stay as they are");
+                return;
             }
         }
         tokio::select! {
@@ -43,7 +50,7 @@ pub(crate) async fn again(parts: &Parts) {
 const PAGE: usize = 200;
 
 /// Moves the instants of all waiting callbacks whose wall time means another instant by the rules the
-/// store was opened with. Returns how many moved. Run before anything is dialled.
+/// store was opened with, but for those that cannot be worked on. Returns how many moved. Run before anything is dialled.
 pub async fn resolve_windows(
     store: &dyn Store,
     tenant: &TenantId,
@@ -59,7 +66,11 @@ pub async fn resolve_windows(
                 Ok(_) => moved += 1,
                 // Somebody has taken it up meanwhile: it is under way, and left alone.
                 Err(StoreError::Refused(Refusal::NotNow { .. })) => {}
-                Err(error) => return Err(error),
+                Err(error) if may_pass(&error) => return Err(error),
+                // What is wrong with one must not keep the others from their hour, nor the clock from starting.
+                Err(error) => {
+                    tracing::error!(callback.id = %id, error = %error, "a window in local time cannot be resolved and is left as it is");
+                }
             }
         }
         match seen.next {

@@ -4,3 +4,4 @@ mod backlog;
 mod sharing;
 mod store;
 mod town;
+mod windows;

@@ -24,10 +24,18 @@ pub struct Prompt {
     inner: Arc<dyn Store>,
     sharing: Mutex<Option<Sharing>>,
     time: Mutex<Option<Time>>,
+    applying: Mutex<Option<Applying>>,
+    looking: Mutex<Option<Looking>>,
 }
 
 /// What other nodes leave of the routes.
 type Sharing = Box<dyn FnMut(&ShareOrder) -> Result<Option<Vec<u32>>> + Send>;
+
+/// What is wrong with a command; `None`: nothing.
+type Applying = Box<dyn FnMut(&ApplyOrder) -> Option<StoreError> + Send>;
+
+/// What is seen where windows in local time are looked at.
+type Looking = Box<dyn FnMut() -> Result<WindowsSeen> + Send>;
 
 /// What a database's clock shows.
 type Time = Box<dyn Fn() -> Timestamp + Send>;
@@ -38,6 +46,8 @@ impl Prompt {
             inner,
             sharing: Mutex::default(),
             time: Mutex::default(),
+            applying: Mutex::default(),
+            looking: Mutex::default(),
         })
     }
 
@@ -47,6 +57,16 @@ impl Prompt {
         answer: impl FnMut(&ShareOrder) -> Result<Option<Vec<u32>>> + Send + 'static,
     ) {
         *locked(&self.sharing) = Some(Box::new(answer));
+    }
+
+    /// From now on these commands fail.
+    pub fn refuses(&self, fault: impl FnMut(&ApplyOrder) -> Option<StoreError> + Send + 'static) {
+        *locked(&self.applying) = Some(Box::new(fault));
+    }
+
+    /// From now on this is seen where windows in local time are looked at.
+    pub fn sees(&self, windows: impl FnMut() -> Result<WindowsSeen> + Send + 'static) {
+        *locked(&self.looking) = Some(Box::new(windows));
     }
 
     /// From now on the database has a clock, which shows this.
@@ -85,7 +105,13 @@ impl Store for Prompt {
     }
 
     async fn apply(&self, order: ApplyOrder) -> Result<Applied> {
-        prompt(self.inner.apply(order))
+        let fault = locked(&self.applying)
+            .as_mut()
+            .and_then(|fault| fault(&order));
+        match fault {
+            Some(fault) => Err(fault),
+            None => prompt(self.inner.apply(order)),
+        }
     }
 
     async fn claim_due(&self, order: ClaimOrder) -> Result<Claimed> {
@@ -98,7 +124,10 @@ impl Store for Prompt {
         after: Option<RulesMark>,
         limit: usize,
     ) -> Result<WindowsSeen> {
-        prompt(self.inner.look_at_windows(tenant, after, limit))
+        match &mut *locked(&self.looking) {
+            Some(windows) => windows(),
+            None => prompt(self.inner.look_at_windows(tenant, after, limit)),
+        }
     }
 
     async fn renew(
