@@ -10,7 +10,13 @@ const EVERY: Duration = Duration::from_secs(3600);
 pub async fn now_and_then(parts: Arc<Parts>) {
     loop {
         let now = parts.clock.now();
-        match parts.store.prune(now).await {
+        let pruned = tokio::select! {
+            biased;
+            // A month of rows takes its time, and the end does not wait for it: what is left is left to the next start.
+            () = parts.ended.cancelled() => return,
+            pruned = parts.store.prune(now) => pruned,
+        };
+        match pruned {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "pruned"),
             Err(error) => {

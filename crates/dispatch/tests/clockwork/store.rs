@@ -15,6 +15,7 @@ use ringback_callbacks::interaction::{BodyKind, Interaction};
 use ringback_callbacks::queue::Queue;
 use ringback_store::*;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -26,6 +27,7 @@ pub struct Prompt {
     time: Mutex<Option<Time>>,
     applying: Mutex<Option<Applying>>,
     looking: Mutex<Option<Looking>>,
+    prunes_for_ever: AtomicBool,
 }
 
 /// What other nodes leave of the routes.
@@ -48,6 +50,7 @@ impl Prompt {
             time: Mutex::default(),
             applying: Mutex::default(),
             looking: Mutex::default(),
+            prunes_for_ever: AtomicBool::new(false),
         })
     }
 
@@ -67,6 +70,11 @@ impl Prompt {
     /// From now on this is seen where windows in local time are looked at.
     pub fn sees(&self, windows: impl FnMut() -> Result<WindowsSeen> + Send + 'static) {
         *locked(&self.looking) = Some(Box::new(windows));
+    }
+
+    /// From now on no pruning comes to its end.
+    pub fn prunes_for_ever(&self) {
+        self.prunes_for_ever.store(true, Ordering::SeqCst);
     }
 
     /// From now on the database has a clock, which shows this.
@@ -168,6 +176,9 @@ impl Store for Prompt {
     }
 
     async fn prune(&self, now: Timestamp) -> Result<u64> {
+        if self.prunes_for_ever.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         prompt(self.inner.prune(now))
     }
 
