@@ -27,7 +27,7 @@ use crate::verbs::{House, Write};
 use crate::{OpenOptions, Result, Signal, StoreError};
 use crew::Crew;
 use faults::Fault;
-use herald::{Herald, Line};
+use herald::{Herald, Line, Record};
 use jiff::Timestamp;
 use readers::Readers;
 use ringback_callbacks::clock::Chance;
@@ -37,7 +37,6 @@ use target::Target;
 use tokio::sync::{broadcast, mpsc};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 use writer::{Writer, WriterParts};
 
 /// Signals a slow listener may fall behind before it is told that it lagged.
@@ -62,7 +61,7 @@ pub(crate) async fn open(
     chance: Arc<dyn Chance>,
 ) -> Result<Twin<Postgres>> {
     let target = Arc::new(Target::parse(url)?);
-    let offset = prepare(&target, options.read_only).await?;
+    let (offset, end) = prepare(&target, options.read_only).await?;
     if !options.read_only && !herald::is_heard(&target).await? {
         target.found_pooled();
         tracing::warn!(
@@ -71,7 +70,7 @@ pub(crate) async fn open(
     }
     // Taken before anything is claimed under it; a pooled connection cannot keep it.
     let first = match &options.node {
-        Some(node) if !target.is_pooled() => Some(Line::open(&target, Some(node)).await.map_err(
+        Some(node) if !target.is_pooled() => Some(Line::open_as(&target, node).await.map_err(
             |fault| match fault {
                 Fault::Refused(why) => StoreError::Configuration(why),
                 Fault::Raced(_)
@@ -112,16 +111,9 @@ pub(crate) async fn open(
     threads.extend(reading);
     let mut herald = None;
     if !options.read_only {
-        let of_ours = Herald {
-            target: Arc::clone(&target),
-            boot: Uuid::now_v7(),
-            offset,
-            signals: signals.clone(),
-            node: options.node.clone(),
-            first,
-            news: ear,
-        };
-        herald = Some(tokio::spawn(of_ours.run()));
+        let record = Record::new(signals.clone(), offset, end);
+        let of_ours = Herald::new(Arc::clone(&target), record, options.node.clone(), ear);
+        herald = Some(tokio::spawn(of_ours.run(first)));
     }
     let doors = Postgres {
         doors: Mutex::new(Some((writer, readers))),
@@ -135,13 +127,15 @@ pub(crate) async fn open(
     Ok(Twin::new(doors, House::new(options, chance)))
 }
 
-/// Whether the database can be worked with; brings its schema up to date. Answers the offset in the order of events.
-async fn prepare(target: &Target, read_only: bool) -> Result<i64> {
+/// Whether the database can be worked with; brings its schema up to date. Answers the offset in the order of events, and
+/// where their record ends.
+async fn prepare(target: &Target, read_only: bool) -> Result<(i64, i64)> {
     let client = ready(target, read_only).await?;
     if landing::is_begun(&client).await? {
         return Err(StoreError::Configuration(landing::UNFINISHED.to_owned()));
     }
-    offset(&client, !read_only).await
+    let offset = offset(&client, !read_only).await?;
+    Ok((offset, herald::end(&client, offset).await?))
 }
 
 /// Brings the schema up to date, whatever is in it.

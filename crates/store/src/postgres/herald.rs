@@ -1,414 +1,378 @@
 //! Tells the other nodes what this one has committed, and hears what they have: NOTIFY and LISTEN.
 //!
-//! Nothing rests on it: whoever waits for work looks by the clock as well. News are told after the commit, outside
-//! its transaction, gathered for a moment, because a NOTIFY inside one makes the commits of all nodes queue up. Where
-//! LISTEN does not work (a pooler that lends connections by the transaction), or while it is lost, the record of
-//! events is read instead, once a second.
+//! Whoever waits for work looks by the clock as well; whoever carries a call learns by this alone that it was cancelled at
+//! another node. So news may come late, but none is lost. They are told after the commit, outside its transaction, gathered
+//! for a moment, because a NOTIFY inside one makes the commits of all nodes queue up. A connection that is gone is made
+//! anew every second: what others committed meanwhile is read from the record of events, and what was committed here is
+//! kept, and told when there is somebody to tell it by. Where LISTEN does not work (a pooler that lends connections by
+//! the transaction) the record is read once a second.
+//!
+//! A node has its name by the same connection, but needs none to hear and to tell: while its own lost connection still has
+//! the name, because the server has not noticed, it goes on without.
 
+mod line;
+mod news;
+mod record;
+
+pub(super) use line::{Line, is_heard};
+pub(super) use record::{Record, end};
+
+use super::faults::Fault;
 use super::target::Target;
-use crate::rows::ms;
-use crate::{Signal, Then};
-use jiff::Timestamp;
-use ringback_callbacks::ids::{AgentId, InteractionId, QueueId, TenantId};
-use serde_json::{Value, json};
+use crate::Signal;
+use line::ask;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
 
 const CHANNEL: &str = "ringback";
-/// PostgreSQL takes messages below 8,000 bytes.
-const LONGEST: usize = 7_500;
 /// What comes in so quick succession is told together.
 const TOGETHER: Duration = Duration::from_millis(3);
 /// How often the record is read where nobody tells.
 const READING: Duration = Duration::from_secs(1);
-/// How often it is noted how far the record has been told.
-const NOTING: Duration = Duration::from_secs(30);
-/// How often a node tries to take its name before it gives up.
-const NAME_TRIES: u32 = 5;
-/// Before a lost connection is made anew.
+/// How often it is noted how far the record has been told. A connection that is dead without a word is found out by it.
+const NOTING: Duration = Duration::from_secs(10);
+/// Before a lost connection is made anew, and before a name that somebody has is tried for again.
 const REST: Duration = Duration::from_secs(1);
 /// How long is waited at the end for the connection to be closed.
 pub(super) const PARTING: Duration = Duration::from_secs(2);
-/// Events read in one go.
-const BITE: i64 = 1000;
-/// How long a message to oneself may take before LISTEN is taken for broken.
-const PROBED: Duration = Duration::from_millis(1500);
+/// News that are kept while they cannot be told; the others look into the record for what goes beyond.
+const KEPT: usize = 65_536;
 
 pub(super) struct Herald {
-    pub target: Arc<Target>,
+    target: Arc<Target>,
     /// This run of this node: its own news come back to it and are passed over.
-    pub boot: Uuid,
-    pub offset: i64,
-    pub signals: broadcast::Sender<Signal>,
+    boot: Uuid,
+    record: Record,
     /// The node's name, which no other may have; `None` for who only visits.
-    pub node: Option<String>,
-    /// The connection that was made at the start.
-    pub first: Option<Line>,
+    node: Option<String>,
     /// What was committed here.
-    pub news: mpsc::UnboundedReceiver<Vec<Signal>>,
-}
-
-/// A connection to hear by.
-pub(super) struct Line {
-    client: Client,
-    ear: mpsc::UnboundedReceiver<AsyncMessage>,
-    /// Ends when the connection is closed.
-    driver: tokio::task::JoinHandle<()>,
-}
-
-impl Line {
-    /// Connects, takes the node's name, and listens.
-    pub async fn open(target: &Target, node: Option<&str>) -> Result<Line, super::faults::Fault> {
-        let (heard, ear) = mpsc::unbounded_channel();
-        let (client, connection) = target.connect_and_hear(Some(heard)).await?;
-        let driver = tokio::spawn(connection);
-        if let Some(node) = node {
-            // An earlier run of the same node may have been cut off a moment ago.
-            let mut left = NAME_TRIES;
-            while !is_ours(&client, node).await? {
-                left -= 1;
-                if left == 0 {
-                    return Err(super::faults::Fault::Refused(format!(
-                        "another node named `{node}` is at work on this database: give each node a name of its own \
-                         ([server] node)"
-                    )));
-                }
-                tokio::time::sleep(REST).await;
-            }
-        }
-        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
-        Ok(Line {
-            client,
-            ear,
-            driver,
-        })
-    }
-}
-
-async fn is_ours(client: &Client, node: &str) -> Result<bool, super::faults::Fault> {
-    let rows = client
-        .query_typed(
-            "SELECT pg_try_advisory_lock($1)",
-            &[(&super::locks::node(node), Type::INT8)],
-        )
-        .await?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
+    news: mpsc::UnboundedReceiver<Vec<Signal>>,
+    /// What of it was not told yet.
+    untold: Vec<Signal>,
+    /// Where the record ended before the first of the news that were too many to be kept.
+    dropped_since: Option<i64>,
+    /// What was last complained of, which is not said again every second.
+    complaint: Option<String>,
 }
 
 impl Herald {
-    /// Until the store is closed.
-    pub async fn run(mut self) {
-        let mut seen = None;
+    pub fn new(
+        target: Arc<Target>,
+        record: Record,
+        node: Option<String>,
+        news: mpsc::UnboundedReceiver<Vec<Signal>>,
+    ) -> Herald {
+        Herald {
+            target,
+            boot: Uuid::now_v7(),
+            record,
+            node,
+            news,
+            untold: Vec::new(),
+            dropped_since: None,
+            complaint: None,
+        }
+    }
+
+    /// Until the store is closed. `first` is the connection that was made at the start.
+    pub async fn run(mut self, first: Option<Line>) {
+        let mut line = first;
         loop {
             let ended = if self.target.is_pooled() {
-                self.read_along(&mut seen).await
+                self.read_along().await
             } else {
-                self.listen(&mut seen).await
+                self.listen(line.take()).await
             };
             match ended {
                 Ok(()) => return,
-                Err(error) => {
-                    tracing::warn!(error = %error, "the other nodes' news are not heard; the record is read by the clock")
-                }
+                Err(fault) => self.complain(&fault),
             }
-            // News of ours meanwhile are found by the others in the record.
-            tokio::time::sleep(REST).await;
-            while self.news.try_recv().is_ok() {}
-            if self.news.is_closed() && self.news.is_empty() {
+            if self
+                .keep_meanwhile(tokio::time::sleep(REST))
+                .await
+                .is_none()
+            {
                 return;
             }
         }
     }
 
-    async fn listen(&mut self, seen: &mut Option<i64>) -> Result<(), super::faults::Fault> {
-        let Line {
-            client,
-            mut ear,
-            driver,
-        } = match self.first.take() {
+    async fn listen(&mut self, line: Option<Line>) -> Result<(), Fault> {
+        let mut line = match line {
             Some(line) => line,
-            None => Line::open(&self.target, self.node.as_deref()).await?,
+            None => {
+                let target = Arc::clone(&self.target);
+                match self.keep_meanwhile(Line::open(&target)).await {
+                    Some(opened) => opened?,
+                    None => return Ok(()),
+                }
+            }
         };
-        // What was told before this node listened.
-        self.catch_up(&client, seen).await?;
-        let mut noting = tokio::time::interval(NOTING);
+        // Where nothing is heard the record is read all the same: each time, that is every second.
+        let listening = line.listen().await;
+        self.record.catch_up(&line.client).await?;
+        self.tell(&line.client).await?;
+        listening?;
+        if self.complaint.take().is_some() {
+            tracing::info!("the other nodes' news are heard again");
+        }
+        let (mut noting, mut naming) = (every(NOTING), every(REST));
         loop {
+            let wants_name = self.node.is_some() && !line.is_named;
             tokio::select! {
-                // From here the record is read, should the connection be lost.
-                _ = noting.tick() => *seen = Some(self.end(&client).await?),
+                _ = noting.tick() => self.record.note(&line.client).await?,
+                _ = naming.tick(), if wants_name => self.take_name(&mut line).await?,
                 news = self.news.recv() => match news {
-                    Some(news) => self.tell(&client, news).await?,
+                    Some(news) => {
+                        self.gather(news).await;
+                        self.tell(&line.client).await?;
+                    }
                     None => {
-                        // The node's name is free when its store is closed.
-                        drop(client);
-                        let _ = tokio::time::timeout(PARTING, driver).await;
+                        line.close().await;
                         return Ok(());
                     }
                 },
-                message = ear.recv() => match message {
-                    Some(AsyncMessage::Notification(told)) => self.hear(told.payload()),
+                message = line.ear.recv() => match message {
+                    Some(AsyncMessage::Notification(told)) => self.hear(&line.client, told.payload()).await?,
                     Some(_) => {}
-                    None => return Err(super::faults::Fault::Lost("the connection to hear by is gone".to_owned())),
+                    None => return Err(Fault::Lost("the connection to hear by is gone".to_owned())),
                 },
             }
         }
     }
 
-    async fn read_along(&mut self, seen: &mut Option<i64>) -> Result<(), super::faults::Fault> {
-        let (client, connection) = self.target.connect().await?;
-        tokio::spawn(connection);
-        loop {
-            self.catch_up(&client, seen).await?;
-            let wait = tokio::time::sleep(READING);
-            tokio::pin!(wait);
-            loop {
-                tokio::select! {
-                    () = &mut wait => break,
-                    // Nobody can be told: the others read the record too.
-                    news = self.news.recv() => if news.is_none() {
-                        return Ok(());
-                    },
-                }
-            }
-        }
-    }
-
-    /// Passes on what was recorded since the last time; the first time, only where the record ends.
-    async fn catch_up(
-        &self,
-        client: &Client,
-        seen: &mut Option<i64>,
-    ) -> Result<(), super::faults::Fault> {
-        let end = self.end(client).await?;
-        let Some(mut after) = *seen else {
-            *seen = Some(end);
+    /// Where LISTEN does not work. Others may hear all the same.
+    async fn read_along(&mut self) -> Result<(), Fault> {
+        let target = Arc::clone(&self.target);
+        let connected = self.keep_meanwhile(target.connect()).await;
+        let Some(connected) = connected else {
             return Ok(());
         };
+        let (client, connection) = connected?;
+        tokio::spawn(connection);
+        let mut reading = every(READING);
         loop {
-            let rows = client
-                .query_typed(
-                    "SELECT e.tenant, e.callback, e.seq, c.queue
-                     FROM (SELECT DISTINCT tenant FROM queues) AS t
-                     CROSS JOIN LATERAL (SELECT * FROM events WHERE events.tenant = t.tenant AND seq > $1 AND seq <= $2
-                         ORDER BY seq LIMIT $3) AS e
-                     JOIN callbacks c ON c.tenant = e.tenant AND c.id = e.callback ORDER BY e.seq LIMIT $3",
-                    &[(&after, Type::INT8), (&end, Type::INT8), (&BITE, Type::INT8)],
-                )
-                .await?;
-            for row in &rows {
-                after = row.get(2);
-                let (tenant, queue) = (TenantId::parse(row.get(0)), QueueId::parse(row.get(3)));
-                if let (Ok(tenant), Ok(queue)) = (tenant, queue) {
-                    let id = InteractionId(row.get(1));
-                    let _ = self.signals.send(Signal::Callback {
-                        tenant,
-                        id,
-                        queue,
-                        then: Then::Look,
-                    });
+            tokio::select! {
+                _ = reading.tick() => {
+                    self.record.read_on(&client).await?;
+                    self.tell(&client).await?;
+                    self.complaint = None;
                 }
-            }
-            if i64::try_from(rows.len()).unwrap_or(0) < BITE {
-                break;
+                news = self.news.recv() => match news {
+                    Some(news) => {
+                        self.gather(news).await;
+                        self.tell(&client).await?;
+                    }
+                    None => return Ok(()),
+                },
             }
         }
-        *seen = Some(end);
+    }
+
+    async fn take_name(&self, line: &mut Line) -> Result<(), Fault> {
+        let Some(node) = &self.node else {
+            return Ok(());
+        };
+        let first = !line.was_refused;
+        if line.take_name(node).await? {
+            tracing::info!(node, "this node has its name again");
+        } else if first {
+            tracing::warn!(
+                node,
+                "another session has this node's name: the connection that was lost, until the server notices, or a \
+                 second node of the same name"
+            );
+        }
         Ok(())
     }
 
-    /// Behind everything that is committed and in order.
-    async fn end(&self, client: &Client) -> Result<i64, super::faults::Fault> {
-        let rows = client
-            .query_typed(
-                "SELECT ((pg_snapshot_xmin(pg_current_snapshot())::text::bigint + $1) << 20) - 1",
-                &[(&self.offset, Type::INT8)],
-            )
-            .await?;
-        Ok(rows.first().map_or(0, |row| row.get(0)))
+    /// Waits for something and keeps what is committed meanwhile; `None` when the store is closed.
+    async fn keep_meanwhile<T>(&mut self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                done = &mut wait => return Some(done),
+                news = self.news.recv() => self.keep(news?),
+            }
+        }
     }
 
-    async fn tell(
-        &mut self,
-        client: &Client,
-        first: Vec<Signal>,
-    ) -> Result<(), super::faults::Fault> {
-        let mut signals = first;
+    fn keep(&mut self, news: Vec<Signal>) {
+        if self.untold.len() + news.len() <= KEPT {
+            self.untold.extend(news);
+        } else if self.dropped_since.is_none() {
+            self.dropped_since = Some(self.record.seen);
+        }
+    }
+
+    /// What comes in a moment is told with it.
+    async fn gather(&mut self, first: Vec<Signal>) {
+        self.keep(first);
         tokio::time::sleep(TOGETHER).await;
-        while signals.len() < 4096
+        while self.untold.len() < 4096
             && let Ok(more) = self.news.try_recv()
         {
-            signals.extend(more);
+            self.keep(more);
         }
-        signals.dedup();
-        for message in messages(self.boot, &signals) {
-            client
-                .query_typed(
-                    "SELECT pg_notify($1, $2)",
-                    &[(&CHANNEL, Type::TEXT), (&message, Type::TEXT)],
-                )
-                .await?;
+    }
+
+    /// What could not be told stays, and is told again as a whole.
+    async fn tell(&mut self, client: &Client) -> Result<(), Fault> {
+        self.untold.dedup();
+        let mut messages = news::messages(self.boot, &self.untold);
+        messages.extend(
+            self.dropped_since
+                .map(|place| news::read_since(self.boot, place)),
+        );
+        for message in messages {
+            ask(
+                client,
+                "SELECT pg_notify($1, $2)",
+                &[(&CHANNEL, Type::TEXT), (&message, Type::TEXT)],
+            )
+            .await?;
+        }
+        self.untold.clear();
+        self.dropped_since = None;
+        Ok(())
+    }
+
+    async fn hear(&mut self, client: &Client, message: &str) -> Result<(), Fault> {
+        let heard = news::heard(self.boot, message);
+        for signal in heard.signals {
+            // No receiver is no fault.
+            let _ = self.record.signals.send(signal);
+        }
+        if let Some(since) = heard.since {
+            self.record.seen = self.record.seen.min(since);
+            self.record.catch_up(client).await?;
         }
         Ok(())
     }
 
-    fn hear(&self, message: &str) {
-        for signal in heard(self.boot, message) {
-            // No receiver is no fault.
-            let _ = self.signals.send(signal);
+    fn complain(&mut self, fault: &Fault) {
+        let fault = fault.to_string();
+        if self.complaint.as_ref() != Some(&fault) {
+            tracing::warn!(error = %fault, "the other nodes' news are not heard; what they were is read from the record when the connection is back");
         }
+        self.complaint = Some(fault);
     }
 }
 
-/// Whether a message to oneself arrives; if not, a pooler stands between.
-pub(super) async fn is_heard(target: &Target) -> Result<bool, super::faults::Fault> {
-    let (heard, mut ear) = mpsc::unbounded_channel();
-    let (client, connection) = target.connect_and_hear(Some(heard)).await?;
-    tokio::spawn(connection);
-    let (other, connection) = target.connect().await?;
-    tokio::spawn(connection);
-    let channel = format!("ringback_{}", Uuid::now_v7().simple());
-    client.batch_execute(&format!("LISTEN {channel}")).await?;
-    other.batch_execute(&format!("NOTIFY {channel}")).await?;
-    let wait = tokio::time::timeout(PROBED, async {
-        while let Some(message) = ear.recv().await {
-            if matches!(&message, AsyncMessage::Notification(told) if told.channel() == channel) {
-                return true;
-            }
-        }
-        false
-    });
-    Ok(wait.await.unwrap_or(false))
-}
-
-fn messages(boot: Uuid, signals: &[Signal]) -> Vec<String> {
-    let mut messages = Vec::new();
-    let mut items: Vec<Value> = Vec::new();
-    let mut length = 0;
-    let mut close = |items: &mut Vec<Value>| {
-        if !items.is_empty() {
-            messages.push(json!({"from": boot, "news": std::mem::take(items)}).to_string());
-        }
-    };
-    for signal in signals {
-        let item = match signal {
-            Signal::Callback {
-                tenant,
-                id,
-                queue,
-                then,
-            } => {
-                let rests_until = match then {
-                    Then::Rest(until) => Some(ms(*until)),
-                    // What the node that claimed it has only looked at is others' to claim.
-                    Then::Look | Then::Claimed(_) => None,
-                };
-                json!([
-                    tenant.as_str(),
-                    "callback",
-                    id.0,
-                    queue.as_str(),
-                    rests_until
-                ])
-            }
-            Signal::Agent { tenant, id } => json!([tenant.as_str(), "agent", id.0]),
-            Signal::Queue { tenant, id } => json!([tenant.as_str(), "queue", id.as_str()]),
-        };
-        let size = item.to_string().len() + 1;
-        if length + size > LONGEST - 100 {
-            close(&mut items);
-            length = 0;
-        }
-        length += size;
-        items.push(item);
-    }
-    close(&mut items);
-    messages
-}
-
-fn heard(boot: Uuid, message: &str) -> Vec<Signal> {
-    let Ok(told) = serde_json::from_str::<Value>(message) else {
-        return Vec::new();
-    };
-    if told["from"] == json!(boot) {
-        return Vec::new();
-    }
-    let news = told["news"].as_array().cloned().unwrap_or_default();
-    news.iter().filter_map(signal_of).collect()
-}
-
-fn signal_of(item: &Value) -> Option<Signal> {
-    let tenant = TenantId::parse(item[0].as_str()?).ok()?;
-    match item[1].as_str()? {
-        "callback" => Some(Signal::Callback {
-            tenant,
-            id: InteractionId(Uuid::parse_str(item[2].as_str()?).ok()?),
-            queue: QueueId::parse(item[3].as_str()?).ok()?,
-            // A node of an older version says nothing of it.
-            then: item[4]
-                .as_i64()
-                .and_then(|at| Timestamp::from_millisecond(at).ok())
-                .map_or(Then::Look, Then::Rest),
-        }),
-        "agent" => Some(Signal::Agent {
-            tenant,
-            id: AgentId(item[2].as_i64()?),
-        }),
-        "queue" => Some(Signal::Queue {
-            tenant,
-            id: QueueId::parse(item[2].as_str()?).ok()?,
-        }),
-        _ => None,
-    }
+/// At once, and then with so much between.
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{OpenOptions, Store};
+    use ringback_callbacks::ids::{AgentId, QueueId, TenantId};
+    use ringback_callbacks::queue::Queue;
+    use ringback_sim::clock::SeededChance;
+    use ringback_sim::postgres::{Ground, shared};
+    use serde_json::json;
+    use tokio::sync::broadcast;
+
+    fn agent(number: i64) -> Signal {
+        Signal::Agent {
+            tenant: TenantId::default(),
+            id: AgentId(number),
+        }
+    }
+
+    async fn hears(ear: &mut broadcast::Receiver<Signal>, signal: &Signal) {
+        let heard = tokio::time::timeout(Duration::from_secs(30), async {
+            while ear.recv().await.expect("news") != *signal {}
+        });
+        heard
+            .await
+            .unwrap_or_else(|_| panic!("{signal:?} is never heard"));
+    }
+
+    async fn put_queue(store: &dyn Store, id: &str) -> Signal {
+        let rules =
+            json!({ "name": "Any", "hours": { "opening_hours": "24/7", "time_zone": "UTC" } });
+        let queue = Queue {
+            tenant: TenantId::default(),
+            id: QueueId::parse(id).unwrap(),
+            rules: serde_json::from_value(rules).unwrap(),
+            intake_paused: false,
+            dialling_paused: false,
+            removed: false,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            revision: 0,
+        };
+        let queue = store.put_queue(queue, None).await.expect("a queue");
+        Signal::Queue {
+            tenant: queue.tenant,
+            id: queue.id,
+        }
+    }
+
+    /// Behind a pooler that lends connections by the transaction nothing is heard. What others commit is read there, and
+    /// those who can hear are told.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_cannot_hear_reads_and_tells() {
+        let database = shared(Ground::QUICK).database();
+        let chance = Arc::new(SeededChance::new(3));
+        let store = crate::open(&database.url(), OpenOptions::default(), chance)
+            .await
+            .expect("a store");
+        let target = Arc::new(Target::parse(&database.url()).unwrap());
+        let (offset, end) = super::super::prepare(&target, false).await.unwrap();
+        let mut line = Line::open(&target).await.unwrap();
+        line.listen().await.unwrap();
+        target.found_pooled();
+        let (signals, mut read) = broadcast::channel(100);
+        let (news, ear) = mpsc::unbounded_channel();
+        let mut herald = Herald::new(target, Record::new(signals, offset, end), None, ear);
+        // There was more than it could keep: the others are to look into the record.
+        herald.dropped_since = Some(12 << 20);
+        let mut told = store.signals();
+        let herald = tokio::spawn(herald.run(None));
+        let first = tokio::time::timeout(Duration::from_secs(30), line.ear.recv());
+        let Some(AsyncMessage::Notification(first)) = first.await.expect("a message") else {
+            panic!("the connection is lost");
+        };
+        let since = news::heard(Uuid::nil(), first.payload()).since;
+        assert_eq!(since, Some(12 << 20));
+        news.send(vec![agent(77)]).unwrap();
+        hears(&mut told, &agent(77)).await;
+        for id in ["one", "two"] {
+            let queue = put_queue(store.as_ref(), id).await;
+            hears(&mut read, &queue).await;
+        }
+        drop(news);
+        let ended = tokio::time::timeout(PARTING, herald).await;
+        ended.expect("it ends with the store").unwrap();
+        store.close().await;
+    }
 
     #[test]
-    fn news_arrive_as_they_were_told() {
-        let tenant = TenantId::parse("default").unwrap();
-        let queue = QueueId::parse("support").unwrap();
-        let mut signals = vec![
-            Signal::Agent {
-                tenant: tenant.clone(),
-                id: AgentId(7),
-            },
-            Signal::Queue {
-                tenant: tenant.clone(),
-                id: queue.clone(),
-            },
-        ];
-        for number in 0..500 {
-            let id = InteractionId(Uuid::now_v7());
-            signals.push(Signal::Callback {
-                tenant: tenant.clone(),
-                id,
-                queue: queue.clone(),
-                then: if number % 2 == 0 {
-                    Then::Look
-                } else {
-                    Then::Rest(Timestamp::UNIX_EPOCH)
-                },
-            });
+    fn what_is_kept_has_a_limit() {
+        let target = Arc::new(Target::parse("postgres://nowhere/none").unwrap());
+        let (signals, _) = broadcast::channel(1);
+        let (_news, ear) = mpsc::unbounded_channel();
+        let mut herald = Herald::new(target, Record::new(signals, 0, 12 << 20), None, ear);
+        for _ in 0..KEPT / 1000 {
+            herald.keep((0..1000).map(agent).collect());
         }
-        let (mine, other) = (Uuid::now_v7(), Uuid::now_v7());
-        let messages = messages(mine, &signals);
-        assert!(messages.len() > 1 && messages.iter().all(|message| message.len() < LONGEST));
-        let arrived: Vec<Signal> = messages
-            .iter()
-            .flat_map(|message| heard(other, message))
-            .collect();
-        assert_eq!(arrived, signals);
-        assert!(
-            messages
-                .iter()
-                .all(|message| heard(mine, message).is_empty())
-        );
-        assert!(heard(other, "nonsense").is_empty());
+        assert_eq!(herald.dropped_since, None);
+        herald.keep((0..1000).map(agent).collect());
+        assert_eq!(herald.dropped_since, Some(12 << 20));
+        // Later ones do not move the place.
+        herald.record.seen = 13 << 20;
+        herald.keep((0..1000).map(agent).collect());
+        assert_eq!(herald.dropped_since, Some(12 << 20));
+        assert!(herald.untold.len() <= KEPT);
     }
 }

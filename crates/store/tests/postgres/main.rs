@@ -1,5 +1,6 @@
 //! What is PostgreSQL's own: the shape of the schema, the order of events, two nodes on one database, what one of them
-//! decides while the other one writes, many that start at once, months that come and go, and by what rows are found.
+//! decides while the other one writes, the news between them, many that start at once, months that come and go, and by
+//! what rows are found.
 
 #[path = "../conformance/town.rs"]
 #[allow(dead_code)]
@@ -8,6 +9,7 @@ mod town;
 mod catalog;
 mod meanwhile;
 mod months;
+mod news;
 mod nodes;
 mod order;
 mod plans;
