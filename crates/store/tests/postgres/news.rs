@@ -101,7 +101,6 @@ impl Deaf {
     }
 
     fn over(self) {
-        drop(self.watch);
         shared(Soil::QUICK).sql(&format!(
             "ALTER DATABASE {} ALLOW_CONNECTIONS true",
             self.name
@@ -169,6 +168,27 @@ async fn what_was_committed_while_a_node_could_not_hear_is_told_afterwards() {
     // And from here on as before.
     hear_each_other(&one, &two).await;
     one.is_healthy().await;
+}
+
+/// Most of what was recorded meanwhile is about interactions that are no callbacks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_callback_is_found_behind_many_events_of_other_interactions() {
+    let (one, two) = two_nodes().await;
+    one.staffed().await;
+    hear_each_other(&one, &two).await;
+    let deaf = Deaf::made(&one).await;
+    let mut news = one.store.signals();
+    deaf.watch
+        .batch_execute(
+            "INSERT INTO events (tenant, seq, callback, number, at, kind, actor, detail, hash)
+             SELECT 'default', ((pg_current_xact_id()::text::bigint + seq_offset) << 20) + n, gen_random_uuid(), 1, 0,
+                 'accepted', 'system', '{}', 'none' FROM installation, generate_series(1, 2500) AS n",
+        )
+        .await
+        .unwrap();
+    let booked = two.book("billing", voice(1), monday()).await;
+    deaf.over();
+    hears_of(&mut news, &booked).await;
 }
 
 /// The server has not noticed that a node's connection is dead, or a second node of the name was started meanwhile.

@@ -12,13 +12,16 @@ use tokio_postgres::{Client, Row};
 /// Events read in one go.
 const BITE: i64 = 1000;
 
-/// Events behind a place, in their order.
+/// Events behind a place, in their order. An event of an interaction that is no callback has no queue, and counts all
+/// the same: whether there are more is seen by how many came.
 const EVENTS: &str = "
     SELECT e.tenant, e.callback, e.seq, c.queue
-    FROM (SELECT DISTINCT tenant FROM queues) AS t
-    CROSS JOIN LATERAL (SELECT * FROM events WHERE events.tenant = t.tenant AND seq > $1 AND seq <= $2
-        ORDER BY seq LIMIT $3) AS e
-    JOIN callbacks c ON c.tenant = e.tenant AND c.id = e.callback ORDER BY e.seq LIMIT $3";
+    FROM (SELECT each.tenant, each.callback, each.seq
+        FROM (SELECT DISTINCT tenant FROM queues) AS t
+        CROSS JOIN LATERAL (SELECT tenant, callback, seq FROM events
+            WHERE events.tenant = t.tenant AND seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) AS each
+        ORDER BY each.seq LIMIT $3) AS e
+    LEFT JOIN callbacks c ON c.tenant = e.tenant AND c.id = e.callback ORDER BY e.seq";
 
 /// Rows that were written by a transaction of this number or a later one. Rows have the lower half of the number, which
 /// goes round: what is compared is how long ago it was.
