@@ -484,7 +484,7 @@ const LONGEST_WISH: Duration = Duration::from_secs(300);
 /// Nobody knows when a call will end; this is when to look again.
 const WHEN_FULL: Duration = Duration::from_secs(1);
 /// Parts are dealt out anew this very moment, as they are once a second. It takes some milliseconds.
-const WHEN_ASKING: Duration = Duration::from_millis(50);
+const WHEN_ASKING: Duration = Duration::from_millis(10);
 /// The same for who goes away meanwhile: coming sooner would give and take agents in a circle.
 pub(crate) const WHEN_SHUT: Duration = Duration::from_secs(5);
 /// Nobody is sent away for longer, since a crowd may go elsewhere meanwhile.

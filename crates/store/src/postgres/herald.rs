@@ -357,6 +357,16 @@ mod tests {
         store.close().await;
     }
 
+    /// The name of a node whose machine has gone is free within seconds, not hours.
+    #[tokio::test]
+    async fn the_session_that_has_the_name_is_missed_soon() {
+        let database = shared(Ground::QUICK).database();
+        let target = Target::parse(&database.url()).unwrap();
+        let line = Line::open_as(&target, "one").await.unwrap();
+        let row = line.client.query_one("SHOW tcp_keepalives_idle", &[]).await;
+        assert_eq!(row.unwrap().get::<_, &str>(0), "5");
+    }
+
     #[test]
     fn what_is_kept_has_a_limit() {
         let target = Arc::new(Target::parse("postgres://nowhere/none").unwrap());

@@ -92,6 +92,7 @@ impl Session {
         let client = runtime.block_on(async {
             let (client, connection) = target.connect().await?;
             tokio::spawn(connection);
+            target.be_missed(&client).await?;
             let setup = target.session_setup();
             if !setup.is_empty() {
                 client.batch_execute(&setup).await.map_err(Fault::from)?;

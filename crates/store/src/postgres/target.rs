@@ -14,6 +14,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const CONNECTING: Duration = Duration::from_secs(5);
 /// What was sent and not acknowledged for so long will not be.
 const SILENCE: Duration = Duration::from_secs(10);
+/// A connection that has been silent for that long is asked whether it lives, so often and so many times.
+const PROBING: Duration = Duration::from_secs(2);
+const PROBES: u32 = 3;
+
+/// The same on the server's side. Its own settings would have it wait for two hours.
+const MISSED: &str =
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+     SET tcp_user_timeout = '10s'";
 
 pub(super) struct Target {
     config: Config,
@@ -46,6 +54,8 @@ impl Target {
             config.tcp_user_timeout(SILENCE);
         }
         config.keepalives_idle(SILENCE);
+        config.keepalives_interval(PROBING);
+        config.keepalives_retries(PROBES);
         if config.get_application_name().is_none() {
             config.application_name("ringback");
         }
@@ -117,6 +127,23 @@ impl Target {
         }
     }
 
+    /// Has the server notice soon when this machine goes without a word: what the session holds, a node's name or locks
+    /// that others wait for, is free then. A server or a pooler that will not be told is worked with all the same.
+    pub async fn be_missed(&self, client: &Client) -> Result<(), Fault> {
+        if self.is_pooled() {
+            return Ok(());
+        }
+        match client.batch_execute(MISSED).await {
+            Err(error) if error.as_db_error().is_none() => Err(error.into()),
+            Err(error) => {
+                let fault = Fault::from(error);
+                tracing::debug!(error = %fault, "the server may notice late when this machine is gone");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     /// What begins a transaction. On a pooled connection its settings go with it.
     pub fn begin(&self) -> &'static str {
         if self.is_pooled() {
@@ -174,4 +201,61 @@ fn tls() -> Result<MakeRustlsConnect, StoreError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::session::{Ask, Session};
+    use ringback_sim::postgres::{Ground, shared};
+    use std::rc::Rc;
+    use tokio::runtime::Builder;
+
+    const SETTINGS: [(&str, &str); 4] = [
+        ("SHOW tcp_keepalives_idle", "5"),
+        ("SHOW tcp_keepalives_interval", "2"),
+        ("SHOW tcp_keepalives_count", "3"),
+        ("SHOW tcp_user_timeout", "10000"),
+    ];
+
+    /// What the server says is what its socket has: the defaults are hours.
+    #[test]
+    fn the_server_will_miss_a_machine_that_is_gone() {
+        let database = shared(Ground::QUICK).database();
+        let target = Target::parse(&database.url()).unwrap();
+        let runtime = Rc::new(Builder::new_current_thread().enable_all().build().unwrap());
+        let session = Session::connect(&runtime, &target).unwrap();
+        for (ask, said) in SETTINGS {
+            let answers = session.fly(&[Ask::With(ask, Vec::new())]).unwrap();
+            assert_eq!(answers[0][0].get::<_, &str>(0), said, "{ask}");
+        }
+    }
+
+    /// A socket of this machine has no such settings, and a pooler's connection is somebody else's a moment later.
+    #[tokio::test]
+    async fn where_nothing_can_be_set_nothing_fails() {
+        let database = shared(Ground::QUICK).database();
+        let folder = database.sql("SHOW unix_socket_directories");
+        let folder = folder.split(',').next().unwrap();
+        let local = format!(
+            "postgres://postgres@{}:{}/{}",
+            folder.replace('/', "%2F"),
+            database.port,
+            database.name
+        );
+        let pooled = Target::parse(&database.url()).unwrap();
+        pooled.found_pooled();
+        let mut targets = vec![pooled];
+        // A server that was given to the tests may be on another machine.
+        if std::path::Path::new(folder).exists() {
+            targets.push(Target::parse(&local).unwrap());
+        }
+        for target in targets {
+            let (client, connection) = target.connect().await.unwrap();
+            tokio::spawn(connection);
+            target.be_missed(&client).await.unwrap();
+            let row = client.query_one("SHOW tcp_keepalives_idle", &[]).await;
+            assert_ne!(row.unwrap().get::<_, &str>(0), SETTINGS[0].1);
+        }
+    }
 }

@@ -224,6 +224,29 @@ async fn a_node_whose_name_somebody_has_hears_and_tells_all_the_same() {
     assert_eq!(same, name);
 }
 
+/// The machine of an earlier run went without a word, and the server notices a moment later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_waits_a_while_for_its_name() {
+    let (one, two) = two_nodes().await;
+    let watch = connect(&one.url).await;
+    let (_, name) = holder(&watch).await;
+    let (url, ground) = (one.url.clone(), one.ground);
+    one.store.close().await;
+    let dead = connect(&url).await;
+    dead.execute("SELECT pg_advisory_lock($1)", &[&name])
+        .await
+        .unwrap();
+    let starts = tokio::spawn(Town::open_with(url, ground, named(), 29));
+    let asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+        AND query LIKE '%pg_try_advisory_lock%' AND state = 'idle' AND application_name = 'ringback'";
+    eventually(&watch, asked).await;
+    drop(dead);
+    let one = starts.await.expect("it starts");
+    assert_eq!(holder(&watch).await.1, name);
+    one.staffed().await;
+    hear_each_other(&one, &two).await;
+}
+
 /// A node that had more to tell than it could keep has the others look into the record.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_told_to_reads_the_record() {

@@ -6,6 +6,7 @@ pub mod rig;
 mod cut_off;
 mod frozen;
 mod killed;
+mod moved;
 mod restarted;
 mod streams;
 mod together;

@@ -10,8 +10,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
-/// How often a node tries to take its name before it gives up.
-const NAME_TRIES: u32 = 5;
+/// How often a node that starts tries to take its name before it gives up. An earlier run whose machine went without a
+/// word is noticed by then: see [`Target::be_missed`].
+const NAME_TRIES: u32 = 20;
 /// An answer that takes longer than this will not come.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a message to oneself may take before LISTEN is taken for broken.
@@ -34,6 +35,7 @@ impl Line {
             let (heard, ear) = mpsc::unbounded_channel();
             let (client, connection) = target.connect_and_hear(Some(heard)).await?;
             let driver = tokio::spawn(connection);
+            target.be_missed(&client).await?;
             Ok::<_, Fault>(Line {
                 client,
                 ear,
