@@ -1,7 +1,11 @@
 //! The machine of a node is gone without a word, and the node starts on another one under its name.
 
 use super::rig::{database, node_config, start_nodes, url_at};
-use crate::harness::{Installation, Network, Server};
+use crate::harness::{Installation, Network, Server, eventually};
+use std::time::Duration;
+
+/// Of a node: two write, one lengthens leases, three read and one listens.
+const CONNECTIONS: usize = 7;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_machine_died_starts_elsewhere_under_its_name() {
@@ -10,6 +14,20 @@ async fn a_node_whose_machine_died_starts_elsewhere_under_its_name() {
     let url = url_at(&database, &network.address());
     let hosts = [network.host(0).clone(), network.host(1).clone()];
     let mut nodes = start_nodes(&hosts, &[&url, &url], "").await;
+    // A connection that was logging in would be waited for by PostgreSQL for a minute at the test's end.
+    let logged_in = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE client_addr = '{}'",
+        hosts[0].address
+    );
+    eventually("all connections", Duration::from_secs(60), || async {
+        let count: usize = database.sql(&logged_in).parse().expect("a count");
+        if count >= CONNECTIONS {
+            Ok(())
+        } else {
+            Err(count)
+        }
+    })
+    .await;
     // Not even the end of the process is told: to the server its connections look as they did.
     hosts[0].cut_off(&network.address(), database.port);
     nodes[0].kill();
