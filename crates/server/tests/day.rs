@@ -5,6 +5,8 @@
 mod ailing;
 #[path = "day/planned.rs"]
 mod planned;
+#[path = "../../dispatch/tests/support/through.rs"]
+mod through;
 #[path = "day/town.rs"]
 mod town;
 #[path = "day/trouble.rs"]

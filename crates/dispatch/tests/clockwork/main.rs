@@ -4,5 +4,7 @@ mod backlog;
 mod ends;
 mod sharing;
 mod store;
+#[path = "../support/through.rs"]
+mod through;
 mod town;
 mod windows;

@@ -1,6 +1,7 @@
 //! One queue with many places, customers who book, and the node that calls them.
 
 use crate::store::Prompt;
+use crate::through::Through;
 use jiff::Timestamp;
 use ringback_callbacks::clock::Clock;
 use ringback_callbacks::contact::ResponseType;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub struct Town {
-    pub store: Arc<Prompt>,
+    pub store: Arc<Through<Prompt>>,
     pub clock: ManualClock,
     pub calls: Arc<FakeChannel>,
     queue: Queue,

@@ -11,6 +11,8 @@ mod phones;
 mod plan;
 mod store;
 mod story;
+#[path = "../support/through.rs"]
+mod through;
 mod wall;
 mod watch;
 

@@ -1,6 +1,7 @@
 //! A server in process with scripted channels, its own runtime as "the node", and the clock in our hand.
 
 use crate::ailing::Ailing;
+use crate::through::Through;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ pub struct Town {
     pub calls: Arc<FakeChannel>,
     pub mails: Arc<FakeChannel>,
     /// The store as the clockwork sees it; it fails when told.
-    pub ailing: Arc<Ailing>,
+    pub ailing: Arc<Through<Ailing>>,
     /// What the next run of the clockwork is started with.
     pub channels: Channels,
     pub settings: Settings,
