@@ -5,19 +5,17 @@
 #[allow(dead_code)]
 mod town;
 
-use ringback_callbacks::clock::Chance;
 use ringback_callbacks::customer::Customer;
 use ringback_callbacks::event::Actor;
 use ringback_callbacks::ids::{CustomerId, InteractionId};
-use ringback_callbacks::interaction::{BodyKind, EntityType, Interaction};
+use ringback_callbacks::interaction::BodyKind;
 use ringback_callbacks::lifecycle::Command;
 use ringback_callbacks::outcome::CallResult;
 use ringback_callbacks::state::Canceller;
 use ringback_sim::postgres::{Database, Ground as Soil, shared};
 use ringback_store::{
     ApiKey, BodyOrder, CallbackQuery, CustomerQuery, HoldOrder, InteractionQuery, MoveOrder,
-    MoveProgress, MoveStep, Moved, RecordOrder, Result, Scope, SlotQuery, Store, StoreError,
-    move_installation,
+    MoveProgress, MoveStep, Moved, Result, Scope, SlotQuery, Store, StoreError, move_installation,
 };
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,7 +120,7 @@ async fn lived_in() -> Town {
         revision: 0,
     };
     town.store.put_customer(known, None).await.unwrap();
-    town.store.record(a_phone_call(&town)).await.unwrap();
+    town.recorded(None).await;
     town.store.put_key(a_key()).await.unwrap();
     town.store
         .put_learned(&tenant(), &queue_id("support"), json!({ "mean": 4.5 }))
@@ -130,39 +128,6 @@ async fn lived_in() -> Town {
         .unwrap();
     town.is_healthy().await;
     town
-}
-
-fn a_phone_call(town: &Town) -> RecordOrder {
-    let interaction = Interaction {
-        tenant: tenant(),
-        id: InteractionId(town.chance.uuid()),
-        customer: CustomerId::parse("C-9").unwrap(),
-        entity_type: EntityType::PHONE_CALL,
-        kind: "Inbound".to_owned(),
-        sub_type: None,
-        media_type: "voice".to_owned(),
-        parent: None,
-        thread: None,
-        external_id: Some("call-9".to_owned()),
-        owner: None,
-        creator_app: 5,
-        created_at: later(800),
-        ended_at: None,
-        timeshift: None,
-        category: None,
-        category_by_hand: false,
-        allow_children: true,
-        subject: None,
-        stopped_reason: None,
-        bodies: Default::default(),
-        udata: None,
-    };
-    RecordOrder {
-        interaction,
-        status: 3,
-        actor: Actor::Application(5),
-        now: later(800),
-    }
 }
 
 fn a_key() -> ApiKey {
