@@ -353,7 +353,7 @@ impl PgTables<'_> {
         rows.first().map_or(Ok(0), |row| Ok(count(get(row, 0)?)))
     }
 
-    /// Whoever reads in order to write has the rows to themselves.
+    /// Whoever reads in order to write has the rows to themselves, and the transaction has its number by that.
     fn locking(&self, sql: &str) -> String {
         if self.writing {
             self.numbered.set(true);
